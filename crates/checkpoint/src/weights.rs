@@ -1,0 +1,54 @@
+//! Named host arrays.
+
+use std::collections::BTreeMap;
+
+/// A tensor on the host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostTensor {
+    /// The length of each axis, outermost first.
+    pub shape: Vec<usize>,
+    /// The elements in row-major order.
+    pub data: Vec<f32>,
+}
+
+impl HostTensor {
+    /// A tensor of `shape` over `data`.
+    ///
+    /// # Panics
+    /// When `data` does not fill `shape`.
+    pub fn new(shape: impl Into<Vec<usize>>, data: Vec<f32>) -> Self {
+        let shape = shape.into();
+        assert_eq!(shape.iter().product::<usize>(), data.len(), "data does not fill {shape:?}");
+        Self { shape, data }
+    }
+
+    /// Row `index` of a tensor of two axes.
+    pub fn row(&self, index: usize) -> &[f32] {
+        let width: usize = self.shape.iter().skip(1).product();
+        &self.data[index * width..(index + 1) * width]
+    }
+}
+
+/// Tensors by Hugging Face name, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Weights {
+    /// The tensors.
+    pub tensors: BTreeMap<String, HostTensor>,
+}
+
+impl Weights {
+    /// The tensor `name`.
+    pub fn get(&self, name: &str) -> Option<&HostTensor> {
+        self.tensors.get(name)
+    }
+
+    /// Puts `tensor` under `name`.
+    pub fn insert(&mut self, name: impl Into<String>, tensor: HostTensor) {
+        self.tensors.insert(name.into(), tensor);
+    }
+
+    /// The number of elements of all tensors.
+    pub fn num_parameters(&self) -> usize {
+        self.tensors.values().map(|tensor| tensor.data.len()).sum()
+    }
+}

@@ -1,0 +1,3 @@
+//! The `bimed` binary.
+
+fn main() {}

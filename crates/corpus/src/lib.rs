@@ -1,0 +1,1 @@
+//! Source files to clean, tagged, deduplicated document shards.

@@ -1,0 +1,1 @@
+//! Intrinsic measures, fine-tuned tasks, tables and plots.

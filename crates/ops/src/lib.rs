@@ -1,0 +1,1 @@
+//! The fused operations and their gradients behind one trait, for every backend.

@@ -1,0 +1,1 @@
+//! Normalisation, script classes, words, sentence bounds and identifier patterns.

@@ -1,0 +1,1 @@
+//! Samples, packing, masking, loss, optimizer, schedule, checkpoints and the loop.

@@ -1,0 +1,1 @@
+//! WordPiece training, encoding, tokenizer files, the token store.
