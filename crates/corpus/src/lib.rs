@@ -1,1 +1,32 @@
 //! Source files to clean, tagged, deduplicated document shards.
+//!
+//! Owns readers, extraction, deduplication, decontamination, quotas, the split and the shard
+//! format. It knows nothing of tokens, and no document text enters an error or a log.
+//!
+//! Invariant: the output is a function of the sources' content and the configs, byte for byte, for
+//! any number of threads; every record read is either in a shard or counted under a reason.
+
+mod build;
+mod card;
+mod config;
+mod decode;
+mod decontaminate;
+mod document;
+mod error;
+mod mix;
+mod near;
+mod read;
+mod scan;
+mod shard;
+mod summary;
+
+pub use build::build;
+pub use config::{
+    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, RecordUnit, ShardConfig,
+    SourceConfig, SplitConfig,
+};
+pub use document::{Document, Provenance, Reason, Rejected, Split};
+pub use error::{Error, MissingPath, Result};
+pub use scan::{ScannedFile, missing_paths, scan};
+pub use shard::read_documents;
+pub use summary::{CorpusSummary, DecontaminationSummary, LanguageRow, SourceSummary};

@@ -158,7 +158,7 @@ const DEFAULT_ENTRIES: usize = {
     count
 };
 
-const DEFAULT_PAIRS: [(&str, &str); DEFAULT_ENTRIES] = {
+static DEFAULT_PAIRS: [(&str, &str); DEFAULT_ENTRIES] = {
     let mut pairs = [("", ""); DEFAULT_ENTRIES];
     let (mut count, mut index) = (0, 0);
     while index < ENTRIES.len() {
@@ -175,7 +175,7 @@ const DEFAULT_PAIRS: [(&str, &str); DEFAULT_ENTRIES] = {
 ///
 /// A tokenizer that applies these and then NFC does what [`normalize`] does, except that
 /// [`normalize`] turns `\r\n` into one `\n`.
-pub const FOLD_TABLE: &[(&str, &str)] = &DEFAULT_PAIRS;
+pub static FOLD_TABLE: &[(&str, &str)] = &DEFAULT_PAIRS;
 
 /// The replacements that `options` switch on, `(from, to)`.
 pub fn fold_table(options: &FoldOptions) -> Vec<(&'static str, &'static str)> {

@@ -1,0 +1,374 @@
+//! The configs of the corpus: one [`SourceConfig`] per source, one [`CorpusConfig`] for the rest.
+
+use std::path::PathBuf;
+
+use bimed_artifact::AccessTier;
+use bimed_text::{FoldOptions, Language};
+use serde::{Deserialize, Serialize};
+
+/// How a source's files are read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Format {
+    /// Plain text, cut by [`SourceConfig::unit`] or [`SourceConfig::pattern`].
+    #[default]
+    Txt,
+    /// One JSON value a line, one array a file, or one object a file.
+    Jsonl,
+    /// A table with a delimiter.
+    Csv,
+    /// XML by element names.
+    Xml,
+    /// The main content of a web page.
+    Html,
+    /// Markdown, R Markdown and kramdown, with or without front matter.
+    Markdown,
+}
+
+/// What a document of a plain text file is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RecordUnit {
+    /// The file.
+    #[default]
+    File,
+    /// A stretch between blank lines.
+    Paragraph,
+    /// A line, or a match of the pattern.
+    Line,
+}
+
+/// One source of documents: files of one format under one licence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SourceConfig {
+    /// Its name, unique among the sources.
+    pub name: String,
+    /// A file or a directory.
+    pub path: PathBuf,
+    /// Globs of the files of a directory to read, relative to it; empty reads every file.
+    pub include: Vec<String>,
+    /// Globs of the files to leave out.
+    pub exclude: Vec<String>,
+    /// How the files are read.
+    pub format: Format,
+    /// The language of every document (`ko`, `en`, `mixed`); absent tags each by its scripts.
+    pub language: Option<String>,
+    /// The domain: `medical`, `general`.
+    pub domain: String,
+    /// The genre: `textbook`, `article`, `note`, `term`.
+    pub genre: String,
+    /// The licence.
+    pub licence: String,
+    /// Who may see it.
+    pub access_tier: AccessTier,
+    /// The approval under which it is used.
+    pub approval: Option<String>,
+    /// What is taken: columns (without header `1`, `2`, …), JSON paths with dots, XML elements.
+    /// Empty takes all the text of an XML file; CSV and JSON need at least one.
+    pub text: Vec<String>,
+    /// What is between two parts of one document.
+    pub separator: String,
+    /// The column, JSON path or attribute that identifies a record; kept only as a keyed hash.
+    pub id: Option<String>,
+    /// The column, JSON path or attribute whose equal values share a split (the patient), or
+    /// `@file`, `@folder`, `@record`. Absent is `@record` for tables and JSON, else `@file`.
+    pub group: Option<String>,
+    /// What a record is: the XML element, or the JSON path of the array or object that holds the
+    /// records (`.` for the values of the file's object).
+    pub record: Option<String>,
+    /// XML elements to leave out, with all they hold.
+    pub skip: Vec<String>,
+    /// The column delimiter, one ASCII character; absent is a comma, or a tab for `.tsv`.
+    pub delimiter: Option<String>,
+    /// Whether double quotes enclose columns.
+    pub quote: bool,
+    /// Whether the first row names the columns.
+    pub header: bool,
+    /// `auto` (byte order mark, strict UTF-8, cp949) or an encoding's name.
+    pub encoding: String,
+    /// What a document of a plain text file is.
+    pub unit: RecordUnit,
+    /// A regular expression over a plain text file; its groups, or its whole match, are the text.
+    pub pattern: Option<String>,
+    /// Documents with fewer characters are dropped; absent is [`CorpusConfig::min_chars`].
+    pub min_chars: Option<usize>,
+    /// At most this many words (eojeol) are taken; absent takes all.
+    pub max_words: Option<u64>,
+}
+
+impl Default for SourceConfig {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            path: PathBuf::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            format: Format::Txt,
+            language: None,
+            domain: "medical".into(),
+            genre: String::new(),
+            licence: String::new(),
+            access_tier: AccessTier::Public,
+            approval: None,
+            text: Vec::new(),
+            separator: "\n".into(),
+            id: None,
+            group: None,
+            record: None,
+            skip: Vec::new(),
+            delimiter: None,
+            quote: true,
+            header: true,
+            encoding: "auto".into(),
+            unit: RecordUnit::File,
+            pattern: None,
+            min_chars: None,
+            max_words: None,
+        }
+    }
+}
+
+impl SourceConfig {
+    /// Every fault of the values: key and message.
+    pub fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, message: String| faults.push((key.to_owned(), message));
+        for (key, value) in
+            [("name", &self.name), ("licence", &self.licence), ("domain", &self.domain)]
+        {
+            if value.trim().is_empty() {
+                fault(key, "is empty, expected a value".into());
+            }
+        }
+        if self.path.as_os_str().is_empty() {
+            fault("path", "is empty, expected a file or directory".into());
+        }
+        for (key, globs) in [("include", &self.include), ("exclude", &self.exclude)] {
+            for glob in globs.iter().filter(|glob| globset::Glob::new(glob).is_err()) {
+                fault(key, format!("holds `{glob}`, expected a glob"));
+            }
+        }
+        if let Some(language) = &self.language
+            && Language::from_id(language).is_none()
+        {
+            fault("language", format!("is `{language}`, expected `ko`, `en` or `mixed`"));
+        }
+        if self.text.is_empty() && matches!(self.format, Format::Csv | Format::Jsonl) {
+            fault("text", "is empty, expected the columns or fields to take".into());
+        }
+        if let Some(delimiter) = &self.delimiter
+            && !(delimiter.len() == 1 && delimiter.is_ascii())
+        {
+            fault("delimiter", format!("is `{delimiter}`, expected one ASCII character"));
+        }
+        if crate::decode::label(&self.encoding).is_none() {
+            fault("encoding", format!("is `{}`, expected `auto` or an encoding", self.encoding));
+        }
+        if let Some(pattern) = &self.pattern
+            && regex::Regex::new(pattern).is_err()
+        {
+            fault("pattern", format!("is `{pattern}`, expected a regular expression"));
+        }
+        if self.max_words == Some(0) {
+            fault("max_words", "is `0`, expected at least 1".into());
+        }
+        faults
+    }
+}
+
+/// Exact and near duplicates.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DeduplicateConfig {
+    /// Whether documents of equal normalised text are dropped but for the first.
+    pub exact: bool,
+    /// Whether near duplicates are dropped but for the longest.
+    pub near: bool,
+    /// The least Jaccard similarity of shingles of a near duplicate, above 0, up to 1.
+    pub near_threshold: f64,
+    /// Eojeol in a shingle, at least 1. Numbers are kept.
+    pub shingle_words: usize,
+    /// Bands of the signature, at least 1.
+    pub bands: usize,
+    /// Rows of a band, at least 1. 14 bands of 8 find a pair at 0.8 with probability 0.92.
+    pub rows: usize,
+}
+
+impl Default for DeduplicateConfig {
+    fn default() -> Self {
+        Self { exact: true, near: true, near_threshold: 0.8, shingle_words: 5, bands: 14, rows: 8 }
+    }
+}
+
+/// How documents are compared with evaluation files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecontaminationConfig {
+    /// Sentences with fewer letters and digits are not compared, at least 1.
+    pub min_chars: usize,
+    /// Letters and digits in an n-gram, at least 2.
+    pub ngram_chars: usize,
+    /// A document that holds at least this share of a sentence's n-grams is dropped, above 0 to 1.
+    pub min_containment: f64,
+}
+
+impl Default for DecontaminationConfig {
+    fn default() -> Self {
+        Self { min_chars: 8, ngram_chars: 13, min_containment: 0.8 }
+    }
+}
+
+/// The split into training and validation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitConfig {
+    /// The share of groups in validation, 0 to below 1.
+    pub valid_fraction: f64,
+    /// The key of the hashes of identifiers and of the choice.
+    pub key: String,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { valid_fraction: 0.02, key: "bimed".into() }
+    }
+}
+
+/// The form of the shards.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShardConfig {
+    /// Bytes of a shard before compression, at least 1.
+    pub shard_bytes: usize,
+    /// Bytes of an independent frame before compression, at least 1.
+    pub frame_bytes: usize,
+    /// The zstd level, 1 to 19.
+    pub level: i32,
+}
+
+impl Default for ShardConfig {
+    fn default() -> Self {
+        Self { shard_bytes: 256 << 20, frame_bytes: 8 << 20, level: 3 }
+    }
+}
+
+/// Everything about the corpus but its sources.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorpusConfig {
+    /// The rules of the folding table.
+    pub fold: FoldOptions,
+    /// Documents with fewer characters are dropped.
+    pub min_chars: usize,
+    /// Documents with these language tags are dropped.
+    pub drop_languages: Vec<String>,
+    /// Exact and near duplicates.
+    pub deduplicate: DeduplicateConfig,
+    /// Evaluation files whose sentences are kept out of the corpus.
+    pub decontaminate: Vec<PathBuf>,
+    /// How they are compared.
+    pub decontamination: DecontaminationConfig,
+    /// Training and validation.
+    pub split: SplitConfig,
+    /// The form of the shards.
+    pub shard: ShardConfig,
+}
+
+impl Default for CorpusConfig {
+    fn default() -> Self {
+        Self {
+            fold: FoldOptions::default(),
+            min_chars: 20,
+            drop_languages: vec!["other".into()],
+            deduplicate: DeduplicateConfig::default(),
+            decontaminate: Vec::new(),
+            decontamination: DecontaminationConfig::default(),
+            split: SplitConfig::default(),
+            shard: ShardConfig::default(),
+        }
+    }
+}
+
+impl CorpusConfig {
+    /// Every fault of the values: key and message.
+    pub fn faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut check = |holds: bool, key: &str, value: String, expected: &str| {
+            if !holds {
+                faults.push((key.to_owned(), format!("is `{value}`, expected {expected}")));
+            }
+        };
+        for tag in &self.drop_languages {
+            let known = Language::from_id(tag).is_some();
+            check(known, "drop_languages", tag.clone(), "a language tag");
+        }
+        let share = |value: f64| value > 0.0 && value <= 1.0;
+        let deduplicate = &self.deduplicate;
+        let near = deduplicate.near_threshold;
+        check(share(near), "deduplicate.near_threshold", near.to_string(), "above 0, up to 1");
+        let decontamination = &self.decontamination;
+        let least = decontamination.min_containment;
+        let key = "decontamination.min_containment";
+        check(share(least), key, least.to_string(), "above 0, up to 1");
+        let valid = self.split.valid_fraction;
+        check(
+            (0.0..1.0).contains(&valid),
+            "split.valid_fraction",
+            valid.to_string(),
+            "0 to below 1",
+        );
+        for (key, value, least) in [
+            ("deduplicate.shingle_words", deduplicate.shingle_words, 1),
+            ("deduplicate.bands", deduplicate.bands, 1),
+            ("deduplicate.rows", deduplicate.rows, 1),
+            ("decontamination.min_chars", decontamination.min_chars, 1),
+            ("decontamination.ngram_chars", decontamination.ngram_chars, 2),
+            ("shard.shard_bytes", self.shard.shard_bytes, 1),
+            ("shard.frame_bytes", self.shard.frame_bytes, 1),
+        ] {
+            check(value >= least, key, value.to_string(), &format!("at least {least}"));
+        }
+        let level = self.shard.level;
+        check((1..=19).contains(&level), "shard.level", level.to_string(), "1 to 19");
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fault_is_found_at_once() {
+        let source = SourceConfig {
+            language: Some("kr".into()),
+            encoding: "klingon".into(),
+            delimiter: Some("가".into()),
+            pattern: Some("(".into()),
+            include: vec!["[".into()],
+            format: Format::Csv,
+            ..SourceConfig::default()
+        };
+        let keys: Vec<_> = source.faults().into_iter().map(|fault| fault.0).collect();
+        let expected = [
+            "name",
+            "licence",
+            "path",
+            "include",
+            "language",
+            "text",
+            "delimiter",
+            "encoding",
+            "pattern",
+        ];
+        assert_eq!(keys, expected);
+        let mut config = CorpusConfig::default();
+        assert_eq!(config.faults(), []);
+        config.split.valid_fraction = 1.5;
+        config.shard.level = 40;
+        let keys: Vec<_> = config.faults().into_iter().map(|fault| fault.0).collect();
+        assert_eq!(keys, ["split.valid_fraction", "shard.level"]);
+    }
+}

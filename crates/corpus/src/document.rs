@@ -1,0 +1,159 @@
+//! The document, as it lies in a shard, and the reasons for which one does not.
+
+use bimed_artifact::AccessTier;
+use serde::{Deserialize, Serialize};
+
+/// The part of the corpus that a document is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Training.
+    Train,
+    /// Validation.
+    Valid,
+}
+
+impl Split {
+    /// `train` or `valid`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+        }
+    }
+}
+
+/// Where a document came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provenance {
+    /// The file, relative to its source's path, with `/`.
+    pub file: String,
+    /// The BLAKE3 hash of the file.
+    pub file_blake3: String,
+    /// The record in the file, from 0.
+    pub record: u64,
+    /// What extracted the text.
+    pub extractor: String,
+    /// The encoding it was read in.
+    pub encoding: String,
+    /// Whether the file ended before its end.
+    pub partial: bool,
+}
+
+/// One document of a corpus: a line of a shard.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// A keyed hash of where it came from, 32 hexadecimal digits.
+    pub doc_id: String,
+    /// Its source's name.
+    pub source: String,
+    /// Who may see it.
+    pub access_tier: AccessTier,
+    /// Training or validation.
+    pub split: Split,
+    /// A keyed hash of its patient, book or file: one group is never in both splits.
+    pub split_group: String,
+    /// The normalised text.
+    pub text: String,
+    /// `ko`, `en`, `mixed`, `other` or `num`.
+    pub language: String,
+    /// The source's domain.
+    pub domain: String,
+    /// The source's genre.
+    pub genre: String,
+    /// The share of Hangul in Hangul and Latin letters, 0 to 1.
+    pub hangul_ratio: f64,
+    /// Characters of `text`.
+    pub num_chars: u64,
+    /// Words (eojeol) of `text`.
+    pub num_words: u64,
+    /// Byte ranges of the sentences; joined they are `text`.
+    pub sentences: Vec<(usize, usize)>,
+    /// Where it came from.
+    pub provenance: Provenance,
+    /// Exact and near duplicates dropped in its favour.
+    pub duplicates: u64,
+}
+
+/// Why a record is in no shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// A file whose bytes are in no known encoding.
+    BadEncoding,
+    /// A record that does not parse.
+    BadRecord,
+    /// A record that ends with the file's premature end.
+    Truncated,
+    /// A quote that is opened and never closed.
+    UnclosedQuote,
+    /// A record without the configured fields.
+    MissingField,
+    /// No text.
+    Empty,
+    /// Fewer characters than `min_chars`.
+    TooShort,
+    /// A language of `drop_languages`.
+    DroppedLanguage,
+    /// The same text as a document before it.
+    ExactDuplicate,
+    /// Nearly the text of a document that is kept.
+    NearDuplicate,
+    /// Holds a sentence of an evaluation file.
+    Contaminated,
+    /// Over its source's `max_words`.
+    OverQuota,
+}
+
+impl Reason {
+    /// The name, as in `rejected/NAME.jsonl.zst`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadEncoding => "bad_encoding",
+            Self::BadRecord => "bad_record",
+            Self::Truncated => "truncated",
+            Self::UnclosedQuote => "unclosed_quote",
+            Self::MissingField => "missing_field",
+            Self::Empty => "empty",
+            Self::TooShort => "too_short",
+            Self::DroppedLanguage => "dropped_language",
+            Self::ExactDuplicate => "exact_duplicate",
+            Self::NearDuplicate => "near_duplicate",
+            Self::Contaminated => "contaminated",
+            Self::OverQuota => "over_quota",
+        }
+    }
+}
+
+/// A record that is in no shard: a line of `rejected/REASON.jsonl.zst`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Why.
+    pub reason: Reason,
+    /// Its source's name.
+    pub source: String,
+    /// The file, relative to its source's path.
+    pub file: String,
+    /// The record in the file, from 0.
+    pub record: u64,
+    /// Its words.
+    pub num_words: u64,
+    /// Its text, where it was read. The files are private as the shards are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+impl Rejected {
+    /// A document and the reason for dropping it.
+    pub(crate) fn document(reason: Reason, document: Document) -> Self {
+        Self {
+            reason,
+            source: document.source,
+            file: document.provenance.file,
+            record: document.provenance.record,
+            num_words: document.num_words,
+            text: Some(document.text),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What can go wrong while a corpus is built. No message holds document text.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// The result of this crate's functions.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A configured path that is not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingPath {
+    /// The source's name.
+    pub source: String,
+    /// Its path.
+    pub path: PathBuf,
+}
+
+impl fmt::Display for MissingPath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "`{}` of source `{}`", self.path.display(), self.source)
+    }
+}
+
+fn list<T: fmt::Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// A failure to build or read a corpus.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The file system refused; the message names the path.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// The output directory could not be written.
+    #[error(transparent)]
+    Artifact(#[from] bimed_artifact::Error),
+    /// The step was asked to stop.
+    #[error(transparent)]
+    Cancelled(#[from] bimed_artifact::Cancelled),
+    /// Values of the configs out of range, all of them.
+    #[error("{}", list(faults))]
+    Config {
+        /// Each fault with its key.
+        faults: Vec<String>,
+    },
+    /// Configured paths that are not there, all of them.
+    #[error("found nothing at {}", list(paths))]
+    MissingPaths {
+        /// The paths.
+        paths: Vec<MissingPath>,
+    },
+    /// Sources whose path holds no file that their globs accept.
+    #[error("found no file that matches its globs: {}", list(paths))]
+    NoFiles {
+        /// The paths.
+        paths: Vec<MissingPath>,
+    },
+    /// A table without a configured column, or records without a configured field.
+    #[error("{path}: found {} {found:?}, expected {needed:?}", kind)]
+    MissingFields {
+        /// The file.
+        path: PathBuf,
+        /// `columns`, `fields` or `elements`.
+        kind: &'static str,
+        /// What the file has.
+        found: Vec<String>,
+        /// What the source's config names and the file lacks.
+        needed: Vec<String>,
+    },
+    /// A step that is switched on had nothing to look at.
+    #[error("`{step}` is on but compared 0 documents")]
+    ZeroEffect {
+        /// The step.
+        step: &'static str,
+    },
+    /// An evaluation file of which nothing could be compared.
+    #[error("{path}: found no sentence to keep out of the corpus")]
+    NothingToDecontaminate {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A line of a shard that is no document of this version.
+    #[error("{path}:{line}:{column}: not a document of this version ({kind:?} error)")]
+    Shard {
+        /// The shard.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What the JSON reader met.
+        kind: serde_json::error::Category,
+    },
+    /// A directory without shards.
+    #[error("{path}: found no `shard-*.jsonl.zst`")]
+    NoShards {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl Error {
+    /// Advice, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::MissingPaths { .. } => {
+                Some("correct the sources' `path`, or remove the sources".into())
+            }
+            Self::NoFiles { .. } => Some("correct `include` and `exclude`".into()),
+            Self::MissingFields { kind: "columns", .. } => Some(
+                "correct `text`, `id` or `group`; `delimiter`, `quote` and `header` say how the \
+                 table is read"
+                    .into(),
+            ),
+            Self::MissingFields { .. } => {
+                Some("correct `text` and `record`, or leave the file out with `exclude`".into())
+            }
+            Self::ZeroEffect { .. } => {
+                Some("see the reasons in `rejected/`, or switch the step off".into())
+            }
+            Self::Shard { .. } | Self::NoShards { .. } => {
+                Some("build the corpus again with this version".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Files to records: one reader per format.
+//!
+//! Owns what is text in a format. It normalises nothing and judges nothing but form.
+
+mod csv;
+mod entity;
+mod html;
+mod json;
+mod markdown;
+mod markup;
+mod txt;
+mod xml;
+
+use std::path::Path;
+
+use crate::decode::{Decoded, read_text};
+use crate::{Format, Reason, Result, SourceConfig};
+
+/// A record as it stands in its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawRecord {
+    /// Its number in the file, from 0.
+    pub record: u64,
+    /// The value of the source's `id`.
+    pub id: Option<String>,
+    /// The value of the source's `group`.
+    pub group: Option<String>,
+    /// Its text.
+    pub text: String,
+}
+
+/// What a file gave.
+#[derive(Debug, Default)]
+pub(crate) struct FileRecords {
+    /// The records that were read.
+    pub records: Vec<RawRecord>,
+    /// The records that were not, with the reason.
+    pub faults: Vec<(u64, Reason)>,
+    /// The encoding.
+    pub encoding: &'static str,
+    /// What extracted the text.
+    pub extractor: &'static str,
+    /// Whether the file ended before its end.
+    pub partial: bool,
+    /// Characters that could not be read.
+    pub replaced: u64,
+    /// Web pages whose main content was not found and that were taken whole.
+    pub fallbacks: u64,
+}
+
+/// Reads `path` as `source` says.
+pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
+    let decoded = read_text(path, &source.encoding)?;
+    let mut out = FileRecords {
+        encoding: decoded.encoding,
+        partial: decoded.partial,
+        replaced: decoded.replaced,
+        ..FileRecords::default()
+    };
+    if decoded.unreadable {
+        out.faults.push((0, Reason::BadEncoding));
+        return Ok(out);
+    }
+    match source.format {
+        Format::Txt => txt::read(&decoded, source, &mut out),
+        Format::Jsonl => json::read(path, &decoded, source, &mut out)?,
+        Format::Csv => csv::read(path, &decoded, source, &mut out)?,
+        Format::Xml => xml::read(path, &decoded, source, &mut out)?,
+        Format::Html => whole(&decoded, "html", &mut out, html::main_content),
+        Format::Markdown => whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text)),
+    }
+    Ok(out)
+}
+
+/// A file that is one record; what is left of a cut one is none.
+fn whole(
+    decoded: &Decoded,
+    extractor: &'static str,
+    out: &mut FileRecords,
+    extract: impl Fn(&str, &mut u64) -> String,
+) {
+    out.extractor = extractor;
+    if decoded.partial {
+        out.faults.push((0, Reason::Truncated));
+    } else {
+        let text = extract(&decoded.text, &mut out.fallbacks);
+        out.records.push(RawRecord { record: 0, id: None, group: None, text });
+    }
+}

@@ -1,0 +1,181 @@
+//! Tables: columns by name, quoted text over several lines.
+
+use std::path::Path;
+
+use super::{FileRecords, RawRecord};
+use crate::decode::Decoded;
+use crate::{Error, Reason, Result, SourceConfig};
+
+struct Columns {
+    text: Vec<usize>,
+    id: Option<usize>,
+    group: Option<usize>,
+}
+
+pub(super) fn read(
+    path: &Path,
+    decoded: &Decoded,
+    source: &SourceConfig,
+    out: &mut FileRecords,
+) -> Result<()> {
+    out.extractor = "csv";
+    let mut reader = csv::ReaderBuilder::new()
+        .delimiter(delimiter(path, source))
+        .quoting(source.quote)
+        .has_headers(source.header)
+        .from_reader(decoded.text.as_bytes());
+    let names: Vec<String> = match reader.headers() {
+        Ok(first) if source.header => first.iter().map(|name| name.trim().to_owned()).collect(),
+        Ok(first) => (1..=first.len()).map(|number| number.to_string()).collect(),
+        Err(_) => Vec::new(),
+    };
+    let columns = columns(path, source, &names)?;
+    let mut row = csv::StringRecord::new();
+    let mut last_start = 0;
+    for record in 0.. {
+        let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        match reader.read_record(&mut row) {
+            Ok(false) => break,
+            Ok(true) => out.records.push(raw(record, &row, &columns, source)),
+            Err(_) => out.faults.push((record, Reason::BadRecord)),
+        }
+        last_start = start;
+    }
+    let tail = decoded.text.get(last_start..).unwrap_or_default();
+    let unclosed = source.quote && tail.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
+    if unclosed || decoded.partial {
+        drop_last(out, if decoded.partial { Reason::Truncated } else { Reason::UnclosedQuote });
+    }
+    Ok(())
+}
+
+/// The last row ends with the file, not where it should.
+fn drop_last(out: &mut FileRecords, reason: Reason) {
+    out.partial = true;
+    let read = out.records.last().map(|record| record.record);
+    let failed = out.faults.last().map(|fault| fault.0);
+    if failed > read {
+        out.faults.pop();
+    } else {
+        out.records.pop();
+    }
+    out.faults.push((read.max(failed).unwrap_or(0), reason));
+}
+
+fn delimiter(path: &Path, source: &SourceConfig) -> u8 {
+    let name = path.to_string_lossy();
+    let is_tsv = [".tsv", ".tsv.gz", ".tsv.zst"].iter().any(|end| name.ends_with(end));
+    let default = if is_tsv { b'\t' } else { b',' };
+    source.delimiter.as_ref().and_then(|text| text.bytes().next()).unwrap_or(default)
+}
+
+fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> Result<Columns> {
+    let mut needed = Vec::new();
+    let mut find = |name: &String| {
+        let found = names.iter().position(|column| column == name);
+        if found.is_none() {
+            needed.push(name.clone());
+        }
+        found
+    };
+    let text = source.text.iter().filter_map(&mut find).collect();
+    let id = source.id.as_ref().and_then(&mut find);
+    let group = source.group.as_ref().filter(|name| !name.starts_with('@')).and_then(&mut find);
+    if needed.is_empty() {
+        return Ok(Columns { text, id, group });
+    }
+    let path = path.to_path_buf();
+    // Without a header row the first row is data, which an error must not show.
+    Err(Error::MissingFields { path, kind: "columns", found: names.to_vec(), needed })
+}
+
+fn raw(
+    record: u64,
+    row: &csv::StringRecord,
+    columns: &Columns,
+    source: &SourceConfig,
+) -> RawRecord {
+    let value = |column: Option<usize>| {
+        column.and_then(|column| row.get(column)).filter(|value| !value.is_empty())
+    };
+    let parts: Vec<_> = columns.text.iter().filter_map(|column| value(Some(*column))).collect();
+    RawRecord {
+        record,
+        id: value(columns.id).map(str::to_owned),
+        group: value(columns.group).map(str::to_owned),
+        text: parts.join(&source.separator),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, source: &SourceConfig) -> Result<FileRecords> {
+        let decoded = Decoded {
+            text: text.to_owned(),
+            encoding: "UTF-8",
+            partial: false,
+            replaced: 0,
+            unreadable: false,
+        };
+        let mut out = FileRecords::default();
+        read(Path::new("notes.csv"), &decoded, source, &mut out).map(|()| out)
+    }
+
+    fn source() -> SourceConfig {
+        SourceConfig {
+            text: vec!["note".into(), "plan".into()],
+            id: Some("id".into()),
+            group: Some("patient".into()),
+            ..SourceConfig::default()
+        }
+    }
+
+    #[test]
+    fn quoted_text_spans_lines_and_columns_are_found_by_name() {
+        let text = "plan,id,patient,note\n항생제,1,p1,\"폐렴\n\"\"CT\"\"상 확인\"\n,2,,stable\n";
+        let out = read_text(text, &source()).unwrap();
+        assert_eq!(out.records[0].text, "폐렴\n\"CT\"상 확인\n항생제");
+        assert_eq!(out.records[0].group.as_deref(), Some("p1"));
+        assert_eq!(
+            (out.records[1].text.as_str(), out.records[1].group.as_deref()),
+            ("stable", None)
+        );
+        assert!(out.faults.is_empty() && !out.partial);
+    }
+
+    #[test]
+    fn a_missing_column_lists_found_and_needed() {
+        let error = read_text("id,patient,text\n1,p,secret\n", &source()).unwrap_err();
+        let shown = error.to_string();
+        assert!(shown.contains("[\"id\", \"patient\", \"text\"]"), "{shown}");
+        assert!(shown.contains("[\"note\", \"plan\"]") && !shown.contains("secret"), "{shown}");
+    }
+
+    #[test]
+    fn an_unclosed_quote_keeps_the_rows_before_it() {
+        for tail in ["b,c,d,\"폐렴\nrest,1,2,3\n", "b,\"c,d,폐렴\nrest,1,2,3\n"] {
+            let out = read_text(&format!("plan,id,patient,note\nx,1,2,stable\n{tail}"), &source());
+            let out = out.unwrap();
+            assert_eq!(out.records.len(), 1);
+            assert_eq!(out.faults, [(1, Reason::UnclosedQuote)]);
+            assert!(out.partial);
+        }
+    }
+
+    #[test]
+    fn tables_without_quoting_or_header_are_read() {
+        let source = SourceConfig {
+            text: vec!["2".into()],
+            quote: false,
+            header: false,
+            delimiter: Some("\t".into()),
+            ..SourceConfig::default()
+        };
+        let out = read_text("1\t\"열린 인용 open quote\t3\n2\t둘\t5\n3\tshort\n", &source).unwrap();
+        let texts: Vec<_> = out.records.iter().map(|record| record.text.as_str()).collect();
+        assert_eq!(texts, ["\"열린 인용 open quote", "둘"]);
+        assert_eq!(out.faults, [(2, Reason::BadRecord)]);
+    }
+}
