@@ -94,6 +94,7 @@ struct FileResult {
     rejected: Vec<Rejected>,
     folds: FoldCounts,
     summary: SourceSummary,
+    without_fields: Option<Vec<String>>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -128,21 +129,55 @@ impl<'a> Pipeline<'a> {
                 Ok(result)
             })
             .collect();
+        let mut without_fields = BTreeMap::new();
         for (file, result) in files.iter().zip(results) {
             let result = result?;
+            if let Some(found) = result.without_fields {
+                without_fields.entry(file.source_index).or_insert((file, found));
+            }
             pipeline.documents.extend(result.documents);
             pipeline.rejected.extend(result.rejected);
             pipeline.folds.add(&result.folds);
             add(&mut pipeline.summaries[file.source_index], result.summary);
         }
         context.progress.end();
+        pipeline.check_fields(without_fields)?;
         Ok(pipeline)
+    }
+
+    /// Some files may lack the configured fields; a source of which all do has a wrong config.
+    fn check_fields(
+        &self,
+        without_fields: BTreeMap<usize, (&ScannedFile, Vec<String>)>,
+    ) -> Result<()> {
+        for (place, (file, found)) in without_fields {
+            let source = &self.sources[place];
+            let missing = |one: &&Rejected| one.reason == Reason::MissingField;
+            let rejected = self.rejected.iter().filter(|one| one.source == source.name);
+            if rejected.filter(missing).count() as u64 == self.summaries[place].records {
+                return Err(Error::MissingFields {
+                    path: file.path.clone(),
+                    kind: if source.format == Format::Xml { "elements" } else { "fields" },
+                    found,
+                    needed: source.record.iter().chain(&source.text).cloned().collect(),
+                });
+            }
+        }
+        Ok(())
     }
 
     fn file(&self, file: &ScannedFile) -> Result<FileResult> {
         let source = &self.sources[file.source_index];
-        let FileRecords { records, faults, encoding, extractor, partial, replaced, fallbacks } =
-            read(&file.path, source)?;
+        let FileRecords {
+            records,
+            faults,
+            encoding,
+            extractor,
+            partial,
+            replaced,
+            fallbacks,
+            without_fields,
+        } = read(&file.path, source)?;
         let provenance = Provenance {
             file: file.relative.clone(),
             file_blake3: file.blake3.to_string(),
@@ -174,6 +209,7 @@ impl<'a> Pipeline<'a> {
             rejected: rejected.collect(),
             folds: FoldCounts::default(),
             summary,
+            without_fields,
         };
         let documents: Vec<(Document, FoldCounts)> = records
             .into_par_iter()

@@ -46,6 +46,8 @@ pub(crate) struct FileRecords {
     pub replaced: u64,
     /// Web pages whose main content was not found and that were taken whole.
     pub fallbacks: u64,
+    /// The fields or elements of a file in which no record has a configured one.
+    pub without_fields: Option<Vec<String>>,
 }
 
 /// Reads `path` as `source` says.
@@ -63,9 +65,9 @@ pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
     }
     match source.format {
         Format::Txt => txt::read(&decoded, source, &mut out),
-        Format::Jsonl => json::read(path, &decoded, source, &mut out)?,
+        Format::Jsonl => json::read(&decoded, source, &mut out),
         Format::Csv => csv::read(path, &decoded, source, &mut out)?,
-        Format::Xml => xml::read(path, &decoded, source, &mut out)?,
+        Format::Xml => xml::read(&decoded, source, &mut out),
         Format::Html => whole(&decoded, "html", &mut out, html::main_content),
         Format::Markdown => whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text)),
     }

@@ -291,3 +291,20 @@ fn a_damaged_shard_is_named_without_its_text() {
 fn tidying_keeps_paragraphs() {
     assert_eq!(tidy("\n  폐렴 \t CT \n\n\n\n 끝\n다음 \n"), "폐렴 CT\n\n끝\n다음");
 }
+
+#[test]
+fn a_source_without_its_fields_is_an_error_and_a_file_without_them_is_counted() {
+    let mut fixture = Fixture::new();
+    fixture.source("notes/a.xml", Format::Xml, "<x><note>폐렴 secret</note></x>".as_bytes());
+    fixture.sources[0].path = fixture.dir.path().join("notes");
+    let error = fixture.build("out").unwrap_err().to_string();
+    assert!(error.contains("found elements [\"note\", \"x\"], expected [\"text\"]"), "{error}");
+    assert!(!error.contains("secret"));
+    fixture.write(
+        "notes/b.xml",
+        "<x><text>환자는 폐렴으로 입원하여 chest CT를 시행하였다.</text></x>".as_bytes(),
+    );
+    let (summary, documents) = fixture.build("out").unwrap();
+    assert_eq!((documents.len(), summary.sources[0].records), (1, 2));
+    assert_eq!(summary.sources[0].rejected, [(Reason::MissingField, 1)].into());
+}

@@ -1,19 +1,12 @@
 //! JSON: a value a line, an array a file, or an object a file; fields by paths with dots.
 
-use std::path::Path;
-
 use serde_json::Value;
 
 use super::{FileRecords, RawRecord};
 use crate::decode::Decoded;
-use crate::{Error, Reason, Result, SourceConfig};
+use crate::{Reason, SourceConfig};
 
-pub(super) fn read(
-    path: &Path,
-    decoded: &Decoded,
-    source: &SourceConfig,
-    out: &mut FileRecords,
-) -> Result<()> {
+pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecords) {
     out.extractor = "json";
     let mut values = Values { source, out, fields: Vec::new() };
     if is_lines(&decoded.text, source) {
@@ -30,11 +23,8 @@ pub(super) fn read(
     let found = values.fields;
     let missing = out.faults.iter().any(|fault| fault.1 == Reason::MissingField);
     if missing && out.records.is_empty() {
-        let needed = source.text.clone();
-        let path = path.to_path_buf();
-        return Err(Error::MissingFields { path, kind: "fields", found, needed });
+        out.without_fields = Some(found);
     }
-    Ok(())
 }
 
 /// Lines are values of their own when the first one is.
@@ -152,7 +142,7 @@ fn strings<'a>(value: &'a Value, parts: &mut Vec<&'a str>) {
 mod tests {
     use super::*;
 
-    fn read_text(text: &str, source: &SourceConfig) -> Result<FileRecords> {
+    fn read_text(text: &str, source: &SourceConfig) -> FileRecords {
         let decoded = Decoded {
             text: text.to_owned(),
             encoding: "UTF-8",
@@ -161,7 +151,8 @@ mod tests {
             unreadable: false,
         };
         let mut out = FileRecords::default();
-        read(Path::new("a.json"), &decoded, source, &mut out).map(|()| out)
+        read(&decoded, source, &mut out);
+        out
     }
 
     fn source(text: &[&str], record: Option<&str>) -> SourceConfig {
@@ -174,7 +165,7 @@ mod tests {
     }
 
     fn check(text: &str, source: &SourceConfig, expected: &[(Option<&str>, &str)]) {
-        let out = read_text(text, source).unwrap();
+        let out = read_text(text, source);
         let found: Vec<_> =
             out.records.iter().map(|record| (record.id.as_deref(), record.text.as_str())).collect();
         assert_eq!(found, expected);
@@ -206,11 +197,11 @@ mod tests {
 
     #[test]
     fn faults_name_records_and_never_text() {
-        let out =
-            read_text("{\"t\":\"폐렴\"}\n{\"t\":\"홍\n{\"x\":1}\n", &source(&["t"], None)).unwrap();
+        let lines = "{\"t\":\"폐렴\"}\n{\"t\":\"홍\n{\"x\":1}\n";
+        let out = read_text(lines, &source(&["t"], None));
         assert_eq!(out.faults, [(1, Reason::BadRecord), (2, Reason::MissingField)]);
-        let error = read_text("{\"note\":\"secret\"}\n", &source(&["t"], None)).unwrap_err();
-        let shown = error.to_string();
-        assert!(shown.contains("note") && !shown.contains("secret"), "{shown}");
+        assert_eq!(out.without_fields, None);
+        let out = read_text("{\"note\":\"secret\"}\n", &source(&["t"], None));
+        assert_eq!(out.without_fields, Some(vec!["note".to_owned()]));
     }
 }

@@ -1,6 +1,6 @@
 //! XML, streamed: the text of named elements, a document per record element.
 
-use std::path::Path;
+use std::collections::BTreeSet;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
@@ -9,17 +9,14 @@ use super::entity::character;
 use super::markup::is_block;
 use super::{FileRecords, RawRecord};
 use crate::decode::Decoded;
-use crate::{Error, Reason, Result, SourceConfig};
+use crate::{Reason, SourceConfig};
 
 /// Deeper nesting is refused.
 const MAX_DEPTH: usize = 1000;
+/// Names of elements listed where none is the one looked for.
+const MAX_NAMES: usize = 30;
 
-pub(super) fn read(
-    path: &Path,
-    decoded: &Decoded,
-    source: &SourceConfig,
-    out: &mut FileRecords,
-) -> Result<()> {
+pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecords) {
     out.extractor = "xml";
     let mut walk = Walk::new(source, out);
     let mut reader = Reader::from_str(&decoded.text);
@@ -42,17 +39,16 @@ pub(super) fn read(
             break false;
         }
     };
-    let (next, seen) = (walk.next, walk.seen);
+    let (next, seen, names) = (walk.next, walk.seen, walk.names);
     if !complete {
         let reason = if decoded.partial { Reason::Truncated } else { Reason::BadRecord };
         out.partial = true;
         out.faults.push((next, reason));
     } else if seen == 0 {
-        let kind = "elements";
-        let needed = source.record.iter().chain(&source.text).cloned().collect();
-        return Err(Error::MissingFields { path: path.into(), kind, found: Vec::new(), needed });
+        out.records.clear();
+        out.faults.push((0, Reason::MissingField));
+        out.without_fields = Some(names.into_iter().collect());
     }
-    Ok(())
 }
 
 struct Walk<'a> {
@@ -68,7 +64,10 @@ struct Walk<'a> {
     id: Option<String>,
     group: Option<String>,
     next: u64,
+    /// Elements taken.
     seen: u64,
+    /// The names of elements met, at most [`MAX_NAMES`].
+    names: BTreeSet<String>,
 }
 
 impl<'a> Walk<'a> {
@@ -85,6 +84,7 @@ impl<'a> Walk<'a> {
             group: None,
             next: 0,
             seen: 0,
+            names: BTreeSet::new(),
         }
     }
 
@@ -109,6 +109,9 @@ impl<'a> Walk<'a> {
         }
         if is_block(name) {
             self.text("\n");
+        }
+        if self.names.len() < MAX_NAMES && !self.names.contains(name) {
+            self.names.insert(name.to_owned());
         }
         self.stack.push(name.to_owned());
     }
@@ -178,7 +181,7 @@ fn attribute(start: &BytesStart<'_>, name: Option<&str>) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn read_text(text: &str, source: &SourceConfig) -> Result<FileRecords> {
+    fn read_text(text: &str, source: &SourceConfig) -> FileRecords {
         let decoded = Decoded {
             text: text.to_owned(),
             encoding: "UTF-8",
@@ -187,7 +190,8 @@ mod tests {
             unreadable: false,
         };
         let mut out = FileRecords::default();
-        read(Path::new("a.xml"), &decoded, source, &mut out).map(|()| out)
+        read(&decoded, source, &mut out);
+        out
     }
 
     fn source(record: Option<&str>) -> SourceConfig {
@@ -206,11 +210,11 @@ mod tests {
 
     #[test]
     fn named_elements_are_taken_and_skipped() {
-        let out = read_text(ARTICLES, &source(Some("a"))).unwrap();
+        let out = read_text(ARTICLES, &source(Some("a")));
         assert_eq!(out.records[0].text, "폐렴 & CT\n하나 굵은글\n\n2 ³ α");
         assert_eq!(out.records[0].id.as_deref(), Some("1"));
         assert_eq!((out.records.len(), out.records[1].text.as_str()), (2, "둘째"));
-        let whole = read_text(ARTICLES, &source(None)).unwrap();
+        let whole = read_text(ARTICLES, &source(None));
         assert_eq!(whole.records.len(), 1);
         assert!(whole.records[0].text.ends_with("α\n둘째"));
     }
@@ -218,16 +222,16 @@ mod tests {
     #[test]
     fn a_cut_file_keeps_its_complete_records() {
         let cut = &ARTICLES[..ARTICLES.len() - 14];
-        let out = read_text(cut, &source(Some("a"))).unwrap();
+        let out = read_text(cut, &source(Some("a")));
         assert_eq!(out.records.len(), 1);
         assert_eq!(out.faults, [(1, Reason::BadRecord)]);
         assert!(out.partial);
     }
 
     #[test]
-    fn a_file_without_the_elements_is_an_error() {
-        let error = read_text("<x><y>폐렴 secret</y></x>", &source(None)).unwrap_err();
-        let shown = error.to_string();
-        assert!(shown.contains("title") && !shown.contains("secret"), "{shown}");
+    fn a_file_without_the_elements_names_what_it_has() {
+        let out = read_text("<x><y>폐렴 secret</y></x>", &source(None));
+        assert_eq!(out.without_fields, Some(vec!["x".to_owned(), "y".to_owned()]));
+        assert_eq!(out.faults, [(0, Reason::MissingField)]);
     }
 }
