@@ -7,9 +7,11 @@
 //! (`[out, in]` for a linear layer), row-major order, and `f32`.
 
 mod accounting;
+mod apply;
 mod card;
 mod config;
 mod error;
+mod interpolate;
 mod model_dir;
 mod names;
 mod row_map;
@@ -20,9 +22,11 @@ mod weights;
 mod tests;
 
 pub use accounting::{Accounting, AppliedTensor, MissingTensor, UnusedReason, UnusedTensor};
+pub use apply::{RowMapSummary, apply_row_map};
 pub use card::ModelCard;
 pub use config::Dimensions;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
+pub use interpolate::{interpolate, interpolate_models};
 pub use model_dir::{
     CONFIG_FILE, ModelDir, VOCAB_FILE, WEIGHTS_FILE, load_model_dir, save_model_dir,
 };
