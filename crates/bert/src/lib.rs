@@ -25,8 +25,8 @@ pub use heads::{BertPooler, Classifier, MaskedLanguageModelHead, NextSentenceHea
 pub use layers::{Embedding, LayerNorm, Linear};
 pub use model::{BertForPreTraining, BertForSequence, BertModel};
 pub use parameters::{
-    LoadError, ParameterName, collect_parameters, fill_missing, load_weights, parameter_names,
-    set_trained, take_gradients, to_host, to_weights, update_parameters,
+    LoadError, ParameterName, collect_parameters, device_of, fill_missing, load_weights,
+    parameter_names, set_trained, take_gradients, to_host, to_weights, update_parameters,
 };
 
 use bimed_ops::{BertOps, Dropout};

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use bimed_checkpoint::{HostTensor, Weights};
 use bimed_ops::philox4x32;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 
 /// A parameter's place in the module tree and its shape there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -293,6 +293,15 @@ pub fn parameter_names(module: &impl Module) -> Vec<ParameterName> {
     let mut names = Vec::new();
     collect_parameters(module, |name, _| names.push(name));
     names
+}
+
+/// The device of a module's parameters.
+///
+/// # Panics
+/// When the module has none.
+pub fn device_of(module: &impl Module) -> Device {
+    #[expect(clippy::expect_used, reason = "every model here has parameters")]
+    module.devices().into_iter().next().expect("a module with parameters")
 }
 
 /// Takes the gradient of every trained parameter, flattened to `[elements]`, by module path.

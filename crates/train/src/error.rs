@@ -45,7 +45,9 @@ pub enum Error {
         model: usize,
     },
     /// Samples longer than the model's positions.
-    #[error("`pretrain.sequence_length` is `{found}`, expected at most the base's {positions} positions")]
+    #[error(
+        "`pretrain.sequence_length` is `{found}`, expected at most the base's {positions} positions"
+    )]
     SequenceLength {
         /// Asked for.
         found: usize,
@@ -102,7 +104,8 @@ impl Error {
         match self {
             Self::Artifact(error) => error.hint(),
             Self::MissingHead { .. } => Some(
-                "add `[pretrain.head]`: the head is then trained first, with the body frozen".into(),
+                "add `[pretrain.head]`: the head is then trained first, with the body frozen"
+                    .into(),
             ),
             Self::NotFinite { .. } => Some(
                 "lower `pretrain.optimizer.learning_rate` or lengthen the warm-up; the last \

@@ -222,8 +222,10 @@ mod tests {
 
     #[test]
     fn positions_restart_and_capacities_are_filled_with_weight_zero() {
-        let bins =
-            [vec![sample(&[2, 7, 3], &[1]), sample(&[2, 9, 3], &[])], vec![sample(&[2, 7, 3], &[1])]];
+        let bins = [
+            vec![sample(&[2, 7, 3], &[1]), sample(&[2, 9, 3], &[])],
+            vec![sample(&[2, 7, 3], &[1])],
+        ];
         let capacity = BatchCapacity { bins: 3, bin_length: 7, masked: 4, samples: 5 };
         let batch = PackedBatch::new(&bins, capacity, 0);
         assert_eq!(batch.ids[..10], [2, 7, 3, 2, 9, 3, 0, 2, 7, 3]);

@@ -183,8 +183,7 @@ mod tests {
         let mut ids = sample(40);
         // Pairs: 1-2, 3-4, …
         let starts: Vec<bool> = (0..ids.len()).map(|at| at % 2 == 1).collect();
-        let masked =
-            mask_sample(&mut ids, &starts, &vocabulary(), 0.15, true, Draws::new(5, 0, 3));
+        let masked = mask_sample(&mut ids, &starts, &vocabulary(), 0.15, true, Draws::new(5, 0, 3));
         assert_eq!(masked.positions.len(), 6);
         for pair in masked.positions.chunks(2) {
             assert_eq!((pair[0] % 2, pair[1]), (1, pair[0] + 1));

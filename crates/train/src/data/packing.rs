@@ -85,7 +85,8 @@ fn pack_window(window: &[u32], lengths: &[u16], capacity: BinCapacity) -> Vec<Op
     let mut by_room: Vec<Vec<usize>> = vec![Vec::new(); capacity.tokens + 1];
     for sample in longest_first {
         let length = usize::from(lengths[sample as usize]);
-        let (tokens, masked) = (length + capacity.specials, num_predicted(length, capacity.mask_prob));
+        let (tokens, masked) =
+            (length + capacity.specials, num_predicted(length, capacity.mask_prob));
         let fits = |bin: &OpenBin| bin.masked + masked <= capacity.masked;
         let found = (tokens..=capacity.tokens).find_map(|room| {
             let place = by_room[room].iter().rposition(|&bin| fits(&bins[bin]))?;

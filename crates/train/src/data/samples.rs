@@ -86,8 +86,7 @@ pub(crate) fn cut(store: &TokenStore, range: Range<u64>, max: u64) -> Vec<Range<
 fn cut_before(store: &TokenStore, start: u64, even: u64) -> u64 {
     let lowest = even.saturating_sub(WORD_SEARCH).max(1);
     let flags = store.flags(start..start + even + 1);
-    let starts = |flag: u8| {
-        (lowest..=even).rev().find(|&length| flags[length as usize] & flag != 0)
-    };
+    let starts =
+        |flag: u8| (lowest..=even).rev().find(|&length| flags[length as usize] & flag != 0);
     starts(SENTENCE_START).or_else(|| starts(WORD_START)).unwrap_or(even)
 }

@@ -57,7 +57,7 @@ pub struct ValidationShape {
 }
 
 /// Chooses documents of the validation split by hash and masks whole words by hash of (document,
-/// word), language by language.
+/// place), language by language.
 ///
 /// Words are the tokenizer's words (script runs and punctuation marks), so that every vocabulary
 /// over the same corpus is asked for the same characters.
@@ -97,7 +97,9 @@ impl Collected {
     ) {
         let document = &store.documents()[index];
         let end = self.end_of_text(store, document.start..document.end, shape.chars);
-        let mut word = 0;
+        // A word is named by the characters before it: a vocabulary that joins two words into one
+        // token then differs in these two alone.
+        let mut chars_before = 0;
         for range in cut(store, document.start..end, shape.sequence_length as u64 - 2) {
             let mut ids = vec![vocabulary.cls];
             store.read_ids(range.clone(), &mut ids);
@@ -107,10 +109,10 @@ impl Collected {
             let mut is_masked = false;
             for (at, (flag, &chars)) in flags.iter().zip(chars).enumerate() {
                 if flag & WORD_START != 0 {
-                    word += 1;
-                    let draw = draws.word(Purpose::Mask, word) as f64 / u64::MAX as f64;
+                    let draw = draws.word(Purpose::Mask, chars_before) as f64 / u64::MAX as f64;
                     is_masked = draw < MASKED_SHARE;
                 }
+                chars_before += usize::from(chars);
                 let id = ids[at + 1];
                 if !is_masked {
                     continue;
@@ -170,7 +172,8 @@ impl Collected {
                 }
             }
         }
-        let masked = |bin: &Vec<Sample>| bin.iter().map(|s| s.masked.positions.len()).sum::<usize>();
+        let masked =
+            |bin: &Vec<Sample>| bin.iter().map(|s| s.masked.positions.len()).sum::<usize>();
         let largest = |count: &dyn Fn(&Vec<Sample>) -> usize| {
             bins.chunks(bins_per_batch)
                 .map(|bins| bins.iter().map(count).sum::<usize>())
@@ -183,10 +186,8 @@ impl Collected {
             masked: largest(&masked).max(1),
             samples: largest(&Vec::len),
         };
-        self.set.batches = bins
-            .chunks(bins_per_batch)
-            .map(|bins| PackedBatch::new(bins, capacity, pad))
-            .collect();
+        self.set.batches =
+            bins.chunks(bins_per_batch).map(|bins| PackedBatch::new(bins, capacity, pad)).collect();
         self.set
     }
 }
