@@ -138,6 +138,7 @@ mod tests {
                 "model_type": "roberta", "hidden_act": "gelu_new", "is_decoder": true,
                 "position_embedding_type": "relative_key", "vocab_size": -3,
                 "num_hidden_layers": 1_000_000_000_000_u64, "num_attention_heads": 3,
+                "type_vocab_size": 0,
             }),
             &[
                 "model_type is `roberta`, expected `bert`",
@@ -146,6 +147,7 @@ mod tests {
                 "is_decoder is `true`, expected `false`",
                 "vocab_size is `-3`, expected 1 to 1073741824",
                 "num_hidden_layers is `1000000000000`, expected 1 to 1024",
+                "type_vocab_size is `0`, expected 1 to 1073741824",
                 "num_attention_heads is `3`, expected a divisor of hidden_size `8`",
             ],
         );

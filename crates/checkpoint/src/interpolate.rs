@@ -85,8 +85,10 @@ mod tests {
                 .map(f32::to_bits)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(bits(&interpolate(&a, &b, 0.0).unwrap()), bits(&a));
-        assert_eq!(bits(&interpolate(&a, &b, 1.0).unwrap()), bits(&b));
+        for (first, second) in [(&a, &b), (&b, &a)] {
+            assert_eq!(bits(&interpolate(first, second, 0.0).unwrap()), bits(first));
+            assert_eq!(bits(&interpolate(first, second, 1.0).unwrap()), bits(second));
+        }
         assert_eq!(interpolate(&a, &b, 0.25).unwrap().tensors["classifier.bias"].data[1], 1.5);
     }
 
@@ -107,6 +109,21 @@ mod tests {
         assert_eq!(
             refused(&a, &a, f64::NAN),
             "the models cannot be interpolated: alpha is `NaN`, expected 0 to 1"
+        );
+    }
+
+    #[test]
+    fn models_of_other_vocabularies_are_refused_though_their_shapes_agree() {
+        let golden =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../bert/fixtures/model");
+        let mut a = crate::load_model_dir(&golden).unwrap();
+        let mut b = a.clone();
+        a.vocab_hash = Some(bimed_artifact::hash_bytes("[PAD]\n폐렴\n".as_bytes()));
+        b.vocab_hash = Some(bimed_artifact::hash_bytes("[PAD]\n감기\n".as_bytes()));
+        assert_eq!(interpolate_models(&a, &a, 0.5).unwrap(), a.weights);
+        assert_eq!(
+            interpolate_models(&a, &b, 0.5).unwrap_err().to_string(),
+            "the models cannot be interpolated: their vocabularies differ"
         );
     }
 }

@@ -239,6 +239,10 @@ fn shards_are_merged_by_their_index_which_cannot_reach_outside() {
         refused("x", "../part-0.safetensors"),
         "found the shard `../part-0.safetensors`, expected a file name"
     );
+    assert_eq!(
+        refused("bert.embeddings.LayerNorm.bias", "part-1.safetensors"),
+        "`bert.embeddings.LayerNorm.bias` is in `part-0.safetensors`, where the index does not have it"
+    );
     assert_eq!(refused("x", "part-1.safetensors"), "`x` is not in `part-1.safetensors`");
 }
 
