@@ -107,7 +107,7 @@ def choose_alternatives(text, rng):
 
 def capitalise(text):
     """An upper-case letter at the start and after each full stop; `an 84-year-old`."""
-    text = re.sub(r"\ba (?=(?:8\d?|11|18)\b)", "an ", text)
+    text = re.sub(r"\ba (?=[aeio]|(?:8\d?|11|18)\b)", "an ", text)
     return re.sub(
         r"(^|[.!?] +|\n|# )([a-z])", lambda m: m.group(1) + m.group(2).upper(), text
     )
@@ -287,8 +287,8 @@ def chapter_page(chapter, number, chapters, language):
     chrome = CHROME[language]
     menu = "".join(f'<li><a href="#">{html.escape(item)}</a></li>' for item in chrome["menu"])
     related = "".join(
-        f'<li><a href="{other["slug"]}.html">{html.escape(other["title"])}</a></li>'
-        for other in chapters
+        f'<li><a href="{place:02}-{other["slug"]}.html">{html.escape(other["title"])}</a></li>'
+        for place, other in enumerate(chapters, 1)
         if other is not chapter
     )
     body, in_list = [], False
@@ -302,7 +302,8 @@ def chapter_page(chapter, number, chapters, language):
     if in_list:
         body.append("</ul>")
     article = "\n".join(body)
-    following = chapters[number % len(chapters)]
+    place = number % len(chapters)
+    following = f"{place + 1:02}-{chapters[place]['slug']}.html"
     return f"""<!DOCTYPE html>
 <html lang="{language}">
 <head>
@@ -322,7 +323,7 @@ def chapter_page(chapter, number, chapters, language):
 </article>
 </main>
 <aside class="sidebar"><h3>{chrome["related"]}</h3><ul>{related}</ul></aside>
-<footer class="site-footer"><a href="{following["slug"]}.html">{chrome["next"]}</a>
+<footer class="site-footer"><a href="{following}">{chrome["next"]}</a>
 <p>{chrome["footer"]}</p></footer>
 </body>
 </html>
