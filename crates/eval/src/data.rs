@@ -257,10 +257,7 @@ fn decode(path: &Path, bytes: &[u8], table: &TableConfig) -> Result<String> {
     let Some(encoding) = encoding_named(&table.encoding) else {
         return Err(Error::UnknownEncoding { path, label: table.encoding.clone() });
     };
-    let bytes = match Encoding::for_bom(bytes) {
-        Some((marked, length)) if marked == encoding => &bytes[length..],
-        _ => bytes,
-    };
+    // A byte order mark becomes U+FEFF, which the table's reader takes off.
     let strict = |bytes| encoding.decode_without_bom_handling_and_without_replacement(bytes);
     if let Some(text) = strict(bytes) {
         return Ok(text.into_owned());

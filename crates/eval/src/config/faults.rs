@@ -134,7 +134,7 @@ impl PairRegressionConfig {
         range(&mut faults, "epochs", self.epochs, 1, 1000);
         range(&mut faults, "warmup_fraction", self.warmup_fraction, 0.0, 1.0);
         range(&mut faults, "weight_decay", self.weight_decay, 0.0, 1.0);
-        open_range(&mut faults, "clip_norm", self.clip_norm, 0.0, f64::INFINITY);
+        open_range(&mut faults, "max_grad_norm", self.max_grad_norm, 0.0, f64::INFINITY);
         if !(0.0..1.0).contains(&self.head_dropout_prob) {
             let message = format!("is `{}`, expected 0 to below 1", self.head_dropout_prob);
             fault(&mut faults, "head_dropout_prob", message);

@@ -205,7 +205,7 @@ pub struct PairRegressionConfig {
     /// AdamW's decay, not on biases and LayerNorm, 0 to 1.
     pub weight_decay: f64,
     /// The global norm to which gradients are clipped, above 0.
-    pub clip_norm: f64,
+    pub max_grad_norm: f64,
     /// Dropout before the regression layer, 0 to below 1.
     pub head_dropout_prob: f64,
     /// Pieces of a pair with its special tokens, 8 to 512; the longer sentence is cut first, and
@@ -223,7 +223,7 @@ impl Default for PairRegressionConfig {
             epochs: 4,
             warmup_fraction: 0.1,
             weight_decay: 0.0,
-            clip_norm: 1.0,
+            max_grad_norm: 1.0,
             head_dropout_prob: 0.1,
             max_length: 128,
             selection: Selection::DevPearson,
