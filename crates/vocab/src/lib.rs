@@ -8,6 +8,7 @@
 //! number of threads; no message holds text of a document.
 
 mod characters;
+mod config;
 mod document;
 mod encode;
 mod error;
@@ -18,7 +19,9 @@ mod store;
 mod tokenizer;
 mod trie;
 mod vocabulary;
+mod words;
 
+pub use config::{OnShortfall, Policy, Quota, VocabConfig};
 pub use document::{InputDocument, Split};
 pub use encode::{EncodeConfig, EncodeCounts, EncodeSummary, encode};
 pub use error::{Error, Result};
