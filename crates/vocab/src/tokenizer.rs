@@ -1,7 +1,7 @@
 //! BERT's tokenizer: text → ids, with what each token covers.
 //!
 //! Ids are exactly those of Hugging Face `tokenizers` 0.23.2 with `BertNormalizer`,
-//! `BertPreTokenizer` and `WordPiece`, optionally behind NFC and the folding table. Differs from it
+//! `BertPreTokenizer` and `WordPiece`, optionally behind the folding table and NFC. Differs from it
 //! in one thing: a special token that stands literally in a text is text, never a special token.
 //! Added tokens (the corpus's masks) are matched in the text before anything else.
 
@@ -23,9 +23,9 @@ pub struct TokenizerOptions {
     pub lowercase: bool,
     /// Decompose (NFD) and remove nonspacing marks. Hangul becomes jamo.
     pub strip_accents: bool,
-    /// Compose (NFC) first.
+    /// Compose (NFC), after folding.
     pub nfc: bool,
-    /// Apply the folding table after composition: `㎎` → `mg`, full-width → ASCII.
+    /// Apply the folding table first: `㎎` → `mg`, full-width → ASCII.
     pub fold: bool,
     /// Han characters are words of their own.
     pub tokenize_chinese_chars: bool,
