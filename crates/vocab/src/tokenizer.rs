@@ -194,31 +194,47 @@ impl Tokenizer {
 
     /// Greedy longest match; a word that does not split whole is one `[UNK]`.
     fn word_pieces(&self, word: &str, spans: &Spans, sink: &mut impl FnMut(u32, &Spans)) {
-        let unk = self.vocab.specials().unk;
-        let bytes = word.as_bytes();
-        if word.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
-            sink(unk, spans);
-            return;
-        }
         // A word has at most 100 characters, so at most 100 pieces.
         let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
-        let (mut count, mut at) = (0, 0);
-        while at < bytes.len() {
-            let from = if at == 0 { Some(ROOT) } else { self.continuation };
-            let found = from.and_then(|from| self.trie.longest(from, &bytes[at..]));
-            let Some((id, len)) = found else {
-                sink(unk, spans);
-                return;
-            };
-            at += len;
-            pieces[count] = (id, at);
-            count += 1;
-        }
+        let Some(count) = self.longest_match(word, false, &mut pieces) else {
+            sink(self.vocab.specials().unk, spans);
+            return;
+        };
         let mut first = 0;
         for &(id, end) in &pieces[..count] {
             let last = first + spans[first..].partition_point(|(byte, _)| *byte < end);
             sink(id, &spans[first..last]);
             first = last;
         }
+    }
+
+    /// The pieces of `word`, as the inside of a longer one where `inside`; `None` for `[UNK]`.
+    pub(crate) fn pieces(&self, word: &str, inside: bool) -> Option<Vec<u32>> {
+        let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
+        let count = self.longest_match(word, inside, &mut pieces)?;
+        Some(pieces[..count].iter().map(|(id, _)| *id).collect())
+    }
+
+    /// Rows and ends of the pieces of `word`, and how many there are.
+    #[inline]
+    fn longest_match(
+        &self,
+        word: &str,
+        inside: bool,
+        pieces: &mut [(u32, usize); MAX_WORD_CHARS],
+    ) -> Option<usize> {
+        let bytes = word.as_bytes();
+        if bytes.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
+            return None;
+        }
+        let (mut count, mut at) = (0, 0);
+        while at < bytes.len() {
+            let from = if at == 0 && !inside { ROOT } else { self.continuation? };
+            let (id, len) = self.trie.longest(from, &bytes[at..])?;
+            at += len;
+            pieces[count] = (id, at);
+            count += 1;
+        }
+        Some(count)
     }
 }
