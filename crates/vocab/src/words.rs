@@ -171,3 +171,19 @@ impl Splitter {
         }
     }
 }
+
+/// The words of `text`: runs of one script between white space, and punctuation characters.
+pub(crate) fn count_words(text: &str) -> u64 {
+    let mut bounds = WordBounds::default();
+    let mut words = 0;
+    for c in text.chars() {
+        let own = class(c);
+        let word = word_class(c, own);
+        if word.is(SPACE) {
+            bounds.space();
+        } else if !own.is(DROPPED) {
+            words += u64::from(bounds.starts(word));
+        }
+    }
+    words
+}
