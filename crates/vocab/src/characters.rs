@@ -100,8 +100,8 @@ mod tests {
         };
         check('폐', 0, Script::Hangul);
         check('C', 0, Script::Latin);
-        check('\u{200B}', DROPPED, Script::Other);
-        check('\u{3000}', SPACE, Script::Other);
+        check('\u{200B}', DROPPED | FOLDS, Script::Other);
+        check('\u{3000}', SPACE | FOLDS, Script::Other);
         check('·', PUNCTUATION, Script::Other);
         check('肺', CHINESE, Script::Han);
         check('㎎', FOLDS, Script::Other);

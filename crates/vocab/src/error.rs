@@ -71,8 +71,10 @@ pub enum Error {
         expected: usize,
     },
     /// The rows that must be there are more than the size allows.
-    #[error("specials, mask tokens and alphabet take {required} rows, expected at most {size}")]
+    #[error("the alphabet takes {required} {what} rows, expected at most {size}")]
     TooSmall {
+        /// `hangul`, `latin`, `other` or `vocabulary`.
+        what: &'static str,
         /// The rows needed before any merge.
         required: usize,
         /// The rows asked for.

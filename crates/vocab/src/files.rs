@@ -11,7 +11,7 @@ use bimed_artifact::{write_atomic, write_json_atomic};
 use fs_err as fs;
 use serde_json::{Map, Value, json};
 
-use crate::script::fold_table;
+use crate::script::FOLD_TABLE;
 use crate::tokenizer::{MAX_WORD_CHARS, Tokenizer, TokenizerOptions};
 use crate::vocabulary::{CONTINUATION, SPECIAL_TOKENS, Vocab};
 use crate::{Error, Result};
@@ -65,13 +65,13 @@ fn normalizer_json(options: TokenizerOptions) -> Value {
         "lowercase": options.lowercase,
     });
     let mut steps = Vec::new();
+    if options.fold {
+        steps.extend(FOLD_TABLE.iter().map(
+            |(from, to)| json!({ "type": "Replace", "pattern": { "String": from }, "content": to }),
+        ));
+    }
     if options.nfc {
         steps.push(json!({ "type": "NFC" }));
-    }
-    if options.fold {
-        steps.extend(fold_table().into_iter().map(|(from, to)| {
-            json!({ "type": "Replace", "pattern": { "String": from.to_string() }, "content": to })
-        }));
     }
     if steps.is_empty() {
         return bert;
@@ -276,10 +276,10 @@ fn options_of_json(path: &Path, json: &Value) -> Result<TokenizerOptions> {
     let mut bert = false;
     for step in steps {
         match step["type"].as_str() {
-            Some("NFC") if folded.is_empty() && !bert => options.nfc = true,
-            Some("Replace") if !bert => {
+            Some("NFC") if !bert => options.nfc = true,
+            Some("Replace") if !options.nfc && !bert => {
                 let from = step["pattern"]["String"].as_str().unwrap_or_default();
-                folded.push((from.to_owned(), step["content"].as_str().unwrap_or_default()));
+                folded.push((from, step["content"].as_str().unwrap_or_default()));
             }
             Some("BertNormalizer") if !bert && step["clean_text"] != false => {
                 bert = true;
@@ -294,10 +294,7 @@ fn options_of_json(path: &Path, json: &Value) -> Result<TokenizerOptions> {
     }
     if !folded.is_empty() {
         options.fold = true;
-        let ours = fold_table();
-        let same = folded.len() == ours.len()
-            && folded.iter().zip(&ours).all(|((a, b), (c, d))| *a == c.to_string() && b == d);
-        if !same {
+        if folded != FOLD_TABLE {
             return Err(refuse("another folding table".into()));
         }
     }

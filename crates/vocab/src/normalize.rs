@@ -3,7 +3,8 @@
 //! Each character keeps the bytes of the text it came from, how many NFC characters of the text it
 //! stands for, and whether a word begins with it; words are a matter of the text alone.
 //!
-//! Source: `BertNormalizer` of Hugging Face `tokenizers` 0.23.2, behind NFC and the folding table.
+//! Source: `BertNormalizer` of Hugging Face `tokenizers` 0.23.2, behind the folding
+//! table and NFC.
 
 use unicode_normalization_alignments::char::{
     canonical_combining_class, compose, decompose_canonical,
@@ -75,10 +76,12 @@ pub(crate) struct Normalizer {
 impl Normalizer {
     /// Fills `items` from `text`, which begins at byte `offset` of the whole.
     pub(crate) fn run(&mut self, text: &str, offset: usize, options: &TokenizerOptions) {
-        self.read(text, offset, options);
-        self.mark_words();
+        self.read(text, offset);
         if options.fold {
             self.fold();
+        }
+        if options.nfc {
+            self.compose();
         }
         self.clean(options);
         if options.strip_accents {
@@ -89,80 +92,67 @@ impl Normalizer {
         }
     }
 
-    /// `composed` = the characters of `text`, NFC where asked, weighted by NFC.
-    fn read(&mut self, text: &str, offset: usize, options: &TokenizerOptions) {
+    /// The characters of `text`, with the words of the text and weighted by its NFC characters.
+    fn read(&mut self, text: &str, offset: usize) {
+        let mut bounds = WordBounds::default();
         self.items.clear();
-        self.items.extend(text.char_indices().map(|(at, c)| Item {
-            c,
-            start: offset + at,
-            end: offset + at + c.len_utf8(),
-            weight: 1,
-            starts_word: false,
-            isolated: false,
-        }));
-        self.composed.clear();
+        for (at, c) in text.char_indices() {
+            let own = class(c);
+            let word = word_class(c, own);
+            let mut starts_word = false;
+            if word.is(SPACE) {
+                bounds.space();
+            } else if !own.is(DROPPED) {
+                starts_word = bounds.starts(word);
+            }
+            let (start, end) = (offset + at, offset + at + c.len_utf8());
+            self.items.push(Item { c, start, end, weight: 1, starts_word, isolated: false });
+        }
         if self.items.iter().all(|item| !class(item.c).is(COMPOSES)) {
-            self.composed.append(&mut self.items);
             return;
         }
         decompose(&self.items, &mut self.decomposed);
         compose_into(&self.decomposed, &mut self.composed);
-        if !options.nfc {
-            let mut heads = self.composed.iter().map(|item| item.start).peekable();
-            for item in &mut self.items {
-                // Composed items are in order of their starts but for reordered marks.
-                item.weight = 0;
-                while heads.next_if(|&head| head <= item.start).is_some() {
-                    item.weight = item.weight.saturating_add(1);
-                }
-            }
-            std::mem::swap(&mut self.items, &mut self.composed);
-        }
-    }
-
-    fn mark_words(&mut self) {
-        let mut bounds = WordBounds::default();
-        for item in &mut self.composed {
-            let own = class(item.c);
-            if own.is(SPACE) {
-                bounds.space();
-            } else if !own.is(DROPPED) {
-                item.starts_word = bounds.starts(word_class(item.c, own));
+        let mut heads = self.composed.iter().map(|item| item.start).peekable();
+        for item in &mut self.items {
+            item.weight = 0;
+            // In order of their starts, but for reordered marks.
+            while heads.next_if(|&head| head <= item.start).is_some() {
+                item.weight = item.weight.saturating_add(1);
             }
         }
     }
 
     fn fold(&mut self) {
-        if self.composed.iter().all(|item| !class(item.c).is(FOLDS)) {
+        if self.items.iter().all(|item| !class(item.c).is(FOLDS)) {
             return;
         }
-        self.items.clear();
-        for item in &self.composed {
+        self.composed.clear();
+        for item in &self.items {
             match fold(item.c) {
-                None => self.items.push(*item),
-                Some(to) => self.items.extend(to.chars().enumerate().map(|(index, c)| {
-                    if index == 0 {
-                        Item { c, ..*item }
-                    } else {
-                        Item { c, weight: 0, starts_word: false, ..*item }
-                    }
-                })),
+                None => self.composed.push(*item),
+                Some(to) => self.composed.extend(parts(*item, to.chars())),
             }
         }
         std::mem::swap(&mut self.items, &mut self.composed);
     }
 
-    /// `items` = `composed` without what BERT drops; Han marked where it is isolated.
+    fn compose(&mut self) {
+        if self.items.iter().any(|item| class(item.c).is(COMPOSES)) {
+            decompose(&self.items, &mut self.decomposed);
+            compose_into(&self.decomposed, &mut self.items);
+        }
+    }
+
+    /// Removes what BERT removes, and marks Han where it is isolated.
     fn clean(&mut self, options: &TokenizerOptions) {
-        self.items.clear();
-        for item in &self.composed {
+        self.items.retain(|item| !class(item.c).is(DROPPED));
+        for item in &mut self.items {
             let class = class(item.c);
-            if class.is(DROPPED) {
-                continue;
+            item.isolated = options.tokenize_chinese_chars && class.is(CHINESE);
+            if class.is(SPACE) {
+                item.weight = 0;
             }
-            let isolated = options.tokenize_chinese_chars && class.is(CHINESE);
-            let weight = if class.is(SPACE) { 0 } else { item.weight };
-            self.items.push(Item { isolated, weight, ..*item });
         }
     }
 
@@ -190,29 +180,29 @@ impl Normalizer {
     fn lowercase(&mut self) {
         self.decomposed.clear();
         for item in &self.items {
-            for (index, c) in item.c.to_lowercase().enumerate() {
-                let (weight, starts_word) =
-                    if index == 0 { (item.weight, item.starts_word) } else { (0, false) };
-                self.decomposed.push(Item { c, weight, starts_word, ..*item });
-            }
+            self.decomposed.extend(parts(*item, item.c.to_lowercase()));
         }
         std::mem::swap(&mut self.items, &mut self.decomposed);
     }
+}
+
+/// What `item` becomes: the first character stands for it, the others for nothing.
+fn parts(item: Item, to: impl Iterator<Item = char>) -> impl Iterator<Item = Item> {
+    to.enumerate().map(move |(index, c)| match index {
+        0 => Item { c, ..item },
+        _ => Item { c, weight: 0, starts_word: false, ..item },
+    })
 }
 
 /// Canonical decomposition in canonical order.
 fn decompose(from: &[Item], into: &mut Vec<Item>) {
     into.clear();
     for item in from {
-        let mut first = true;
-        decompose_canonical(item.c, |c| {
-            into.push(if first {
-                Item { c, ..*item }
-            } else {
-                Item { c, weight: 0, starts_word: false, ..*item }
-            });
-            first = false;
-        });
+        let from = into.len();
+        decompose_canonical(item.c, |c| into.push(Item { c, ..*item }));
+        for rest in &mut into[from + 1..] {
+            (rest.weight, rest.starts_word) = (0, false);
+        }
     }
     let mut at = 0;
     while at < into.len() {
@@ -222,8 +212,9 @@ fn decompose(from: &[Item], into: &mut Vec<Item>) {
     }
 }
 
-/// Canonical composition of what [`decompose`] gives. Each result has weight 1.
+/// Canonical composition of what [`decompose`] gives. Weights add up.
 fn compose_into(from: &[Item], into: &mut Vec<Item>) {
+    into.clear();
     let mut starter: Option<usize> = None;
     let mut last_class: Option<u8> = None;
     for item in from {
@@ -236,12 +227,13 @@ fn compose_into(from: &[Item], into: &mut Vec<Item>) {
                     c,
                     start: head.start.min(item.start),
                     end: head.end.max(item.end),
+                    weight: head.weight.saturating_add(item.weight),
                     ..head
                 };
                 continue;
             }
         }
-        into.push(Item { weight: 1, ..*item });
+        into.push(*item);
         if combining == 0 {
             starter = Some(into.len() - 1);
             last_class = None;

@@ -1,17 +1,16 @@
 //! BERT's tokenizer: text → ids, with what each token covers.
 //!
 //! Ids are exactly those of Hugging Face `tokenizers` 0.23.2 with `BertNormalizer`,
-//! `BertPreTokenizer` and `WordPiece`, optionally behind NFC and the folding table. Differs from it
+//! `BertPreTokenizer` and `WordPiece`, optionally behind the folding table and NFC. Differs from it
 //! in one thing: a special token that stands literally in a text is text, never a special token.
 //! Added tokens (the corpus's masks) are matched in the text before anything else.
 
 use std::path::Path;
 
 use crate::Result;
-use crate::characters::{CHINESE, COMPOSES, DROPPED, FOLDS, PUNCTUATION, SPACE, class};
-use crate::normalize::{Item, Normalizer, WordBounds, word_class};
 use crate::trie::{ROOT, Trie};
 use crate::vocabulary::{CONTINUATION, Vocab};
+use crate::words::{Spans, Splitter, split_added};
 
 /// Words of more characters are `[UNK]`, as in BERT.
 pub const MAX_WORD_CHARS: usize = 100;
@@ -24,9 +23,9 @@ pub struct TokenizerOptions {
     pub lowercase: bool,
     /// Decompose (NFD) and remove nonspacing marks. Hangul becomes jamo.
     pub strip_accents: bool,
-    /// Compose (NFC) first.
+    /// Compose (NFC), after folding.
     pub nfc: bool,
-    /// Apply the folding table after composition: `㎎` → `mg`, full-width → ASCII.
+    /// Apply the folding table first: `㎎` → `mg`, full-width → ASCII.
     pub fold: bool,
     /// Han characters are words of their own.
     pub tokenize_chinese_chars: bool,
@@ -94,15 +93,6 @@ pub struct Tokenizer {
     added: Vec<(String, u32)>,
 }
 
-/// What encoding needs again and again; one a thread.
-#[derive(Debug, Default)]
-struct Scratch {
-    normalizer: Normalizer,
-    word: String,
-    /// Of each character of `word`: its first byte in `word` and where it came from.
-    spans: Vec<(usize, Item)>,
-}
-
 impl Tokenizer {
     /// The tokenizer of `vocab`.
     pub fn new(vocab: Vocab, options: TokenizerOptions) -> Self {
@@ -154,11 +144,12 @@ impl Tokenizer {
     /// The rows of `text`, without `[CLS]` and `[SEP]`.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4);
-        let mut scratch = Scratch::default();
-        let mut sink = |id: u32, _: &[(usize, Item)]| ids.push(id);
-        self.split_added(text, |part, offset, added| match added {
-            Some(id) => sink(id, &[]),
-            None => self.encode_part::<false>(part, offset, &mut scratch, &mut sink),
+        let mut splitter = Splitter::default();
+        split_added(text, &self.added, |part, offset, added| match added {
+            Some(id) => ids.push(id),
+            None => splitter.run::<false>(part, offset, &self.options, &mut |word, spans| {
+                self.word_pieces(word, spans, &mut |id, _| ids.push(id));
+            }),
         });
         ids
     }
@@ -173,8 +164,8 @@ impl Tokenizer {
     /// As [`Tokenizer::encode_with_words`], into an encoding that is reused.
     pub fn encode_into(&self, text: &str, encoding: &mut Encoding) {
         encoding.clear();
-        let mut scratch = Scratch::default();
-        self.split_added(text, |part, offset, added| match added {
+        let mut splitter = Splitter::default();
+        split_added(text, &self.added, |part, offset, added| match added {
             Some(id) => {
                 encoding.ids.push(id);
                 encoding.offsets.push((offset, offset + part.len()));
@@ -184,7 +175,7 @@ impl Tokenizer {
                 encoding.saturated_chars += chars.saturating_sub(255) as u64;
             }
             None => {
-                let mut sink = |id: u32, spans: &[(usize, Item)]| {
+                let mut sink = |id: u32, spans: &Spans| {
                     encoding.ids.push(id);
                     let start = spans.iter().map(|(_, item)| item.start).min().unwrap_or(offset);
                     let end = spans.iter().map(|(_, item)| item.end).max().unwrap_or(offset);
@@ -194,191 +185,56 @@ impl Tokenizer {
                     encoding.chars.push(chars.min(255) as u8);
                     encoding.saturated_chars += chars.saturating_sub(255) as u64;
                 };
-                self.encode_part::<true>(part, offset, &mut scratch, &mut sink);
+                splitter.run::<true>(part, offset, &self.options, &mut |word, spans| {
+                    self.word_pieces(word, spans, &mut sink);
+                });
             }
         });
     }
 
-    /// Calls `part` with each stretch between added tokens, and each added token.
-    fn split_added(&self, text: &str, mut part: impl FnMut(&str, usize, Option<u32>)) {
-        if self.added.is_empty() {
-            part(text, 0, None);
-            return;
-        }
-        let bytes = text.as_bytes();
-        let (mut from, mut at) = (0, 0);
-        while at < bytes.len() {
-            let here = &bytes[at..];
-            let found = self.added.iter().find(|(token, _)| here.starts_with(token.as_bytes()));
-            let Some((token, id)) = found else {
-                at += 1;
-                continue;
-            };
-            if from < at {
-                part(&text[from..at], from, None);
-            }
-            part(token, at, Some(*id));
-            at += token.len();
-            from = at;
-        }
-        if from < text.len() {
-            part(&text[from..], from, None);
-        }
-    }
-
-    /// Encodes a text without added tokens, stretch by stretch between ASCII white space.
-    fn encode_part<const SPANS: bool>(
-        &self,
-        text: &str,
-        offset: usize,
-        scratch: &mut Scratch,
-        sink: &mut impl FnMut(u32, &[(usize, Item)]),
-    ) {
-        let bytes = text.as_bytes();
-        let is_space = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\t' | b'\r');
-        let mut at = 0;
-        while at < bytes.len() {
-            if is_space(&bytes[at]) {
-                at += 1;
-                continue;
-            }
-            let len = bytes[at..].iter().position(is_space).unwrap_or(bytes.len() - at);
-            self.encode_stretch::<SPANS>(&text[at..at + len], offset + at, scratch, sink);
-            at += len;
-        }
-    }
-
-    fn encode_stretch<const SPANS: bool>(
-        &self,
-        stretch: &str,
-        offset: usize,
-        scratch: &mut Scratch,
-        sink: &mut impl FnMut(u32, &[(usize, Item)]),
-    ) {
-        let options = &self.options;
-        let ascii = stretch.is_ascii();
-        let mut hard = DROPPED | SPACE;
-        if options.nfc || (SPANS && !ascii) {
-            hard |= COMPOSES;
-        }
-        if options.fold {
-            hard |= FOLDS;
-        }
-        let plain = !options.lowercase
-            && (!options.strip_accents || ascii)
-            && stretch.chars().all(|c| !class(c).is(hard));
-        if plain {
-            self.encode_plain::<SPANS>(stretch, offset, scratch, sink);
-            return;
-        }
-        let mut normalizer = std::mem::take(&mut scratch.normalizer);
-        normalizer.run(stretch, offset, options);
-        scratch.word.clear();
-        scratch.spans.clear();
-        for item in &normalizer.items {
-            let flags = class(item.c);
-            let space = item.c.is_whitespace();
-            let alone = item.isolated || flags.is(PUNCTUATION);
-            if space || alone {
-                self.end_word(scratch, sink);
-            }
-            if !space {
-                scratch.spans.push((scratch.word.len(), *item));
-                scratch.word.push(item.c);
-            }
-            if alone {
-                self.end_word(scratch, sink);
-            }
-        }
-        self.end_word(scratch, sink);
-        scratch.normalizer = normalizer;
-    }
-
-    /// A stretch that normalisation leaves as it is.
-    fn encode_plain<const SPANS: bool>(
-        &self,
-        stretch: &str,
-        offset: usize,
-        scratch: &mut Scratch,
-        sink: &mut impl FnMut(u32, &[(usize, Item)]),
-    ) {
-        let chinese = if self.options.tokenize_chinese_chars { CHINESE } else { 0 };
-        let mut bounds = WordBounds::default();
-        let mut from = 0;
-        scratch.spans.clear();
-        for (at, c) in stretch.char_indices() {
-            let own = class(c);
-            let alone = own.is(PUNCTUATION | chinese);
-            let end = at + c.len_utf8();
-            if alone && from < at {
-                self.word_pieces(&stretch[from..at], &scratch.spans, sink);
-                scratch.spans.clear();
-            }
-            if alone {
-                from = at;
-            }
-            if SPANS {
-                let item = Item {
-                    c,
-                    start: offset + at,
-                    end: offset + end,
-                    weight: 1,
-                    starts_word: bounds.starts(word_class(c, own)),
-                    isolated: false,
-                };
-                scratch.spans.push((at - from, item));
-            }
-            if alone {
-                self.word_pieces(&stretch[at..end], &scratch.spans, sink);
-                scratch.spans.clear();
-                from = end;
-            }
-        }
-        if from < stretch.len() {
-            self.word_pieces(&stretch[from..], &scratch.spans, sink);
-        }
-    }
-
-    fn end_word(&self, scratch: &mut Scratch, sink: &mut impl FnMut(u32, &[(usize, Item)])) {
-        if !scratch.word.is_empty() {
-            self.word_pieces(&scratch.word, &scratch.spans, sink);
-            scratch.word.clear();
-            scratch.spans.clear();
-        }
-    }
-
     /// Greedy longest match; a word that does not split whole is one `[UNK]`.
-    fn word_pieces(
-        &self,
-        word: &str,
-        spans: &[(usize, Item)],
-        sink: &mut impl FnMut(u32, &[(usize, Item)]),
-    ) {
-        let unk = self.vocab.specials().unk;
-        let bytes = word.as_bytes();
-        if word.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
-            sink(unk, spans);
-            return;
-        }
+    fn word_pieces(&self, word: &str, spans: &Spans, sink: &mut impl FnMut(u32, &Spans)) {
         // A word has at most 100 characters, so at most 100 pieces.
         let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
-        let (mut count, mut at) = (0, 0);
-        while at < bytes.len() {
-            let from = if at == 0 { Some(ROOT) } else { self.continuation };
-            let found = from.and_then(|from| self.trie.longest(from, &bytes[at..]));
-            let Some((id, len)) = found else {
-                sink(unk, spans);
-                return;
-            };
-            at += len;
-            pieces[count] = (id, at);
-            count += 1;
-        }
+        let Some(count) = self.longest_match(word, false, &mut pieces) else {
+            sink(self.vocab.specials().unk, spans);
+            return;
+        };
         let mut first = 0;
         for &(id, end) in &pieces[..count] {
             let last = first + spans[first..].partition_point(|(byte, _)| *byte < end);
             sink(id, &spans[first..last]);
             first = last;
         }
+    }
+
+    /// The pieces of `word`, as the inside of a longer one where `inside`; `None` for `[UNK]`.
+    pub(crate) fn pieces(&self, word: &str, inside: bool) -> Option<Vec<u32>> {
+        let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
+        let count = self.longest_match(word, inside, &mut pieces)?;
+        Some(pieces[..count].iter().map(|(id, _)| *id).collect())
+    }
+
+    /// Rows and ends of the pieces of `word`, and how many there are.
+    #[inline]
+    fn longest_match(
+        &self,
+        word: &str,
+        inside: bool,
+        pieces: &mut [(u32, usize); MAX_WORD_CHARS],
+    ) -> Option<usize> {
+        let bytes = word.as_bytes();
+        if bytes.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
+            return None;
+        }
+        let (mut count, mut at) = (0, 0);
+        while at < bytes.len() {
+            let from = if at == 0 && !inside { ROOT } else { self.continuation? };
+            let (id, len) = self.trie.longest(from, &bytes[at..])?;
+            at += len;
+            pieces[count] = (id, at);
+            count += 1;
+        }
+        Some(count)
     }
 }

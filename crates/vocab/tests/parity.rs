@@ -1,5 +1,7 @@
 //! Ids agree with Hugging Face `tokenizers`, to the last one.
 
+#![expect(clippy::unwrap_used, reason = "a test")]
+
 use bimed_vocab::{SPECIAL_TOKENS, Tokenizer, TokenizerOptions, Vocab, save_tokenizer};
 use proptest::prelude::*;
 use std::sync::LazyLock;
