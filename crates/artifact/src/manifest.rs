@@ -12,7 +12,9 @@ use crate::{Error, Hash, Result, hash_file};
 pub const MANIFEST_FILE: &str = "manifest.json";
 
 /// Who may see a source. Mixing sources taints the result with the strictest of theirs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessTier {
     /// Anyone.
