@@ -12,8 +12,22 @@ const NOTABLE: [&str; 1] = ["burn"];
 
 /// Crates that speak to a network. `bimed` has none of them.
 const NETWORK: [&str; 16] = [
-    "attohttpc", "axum", "curl", "curl-sys", "h2", "hf-hub", "hyper", "isahc", "native-tls", "openssl",
-    "quinn", "reqwest", "rustls", "surf", "tonic", "ureq",
+    "attohttpc",
+    "axum",
+    "curl",
+    "curl-sys",
+    "h2",
+    "hf-hub",
+    "hyper",
+    "isahc",
+    "native-tls",
+    "openssl",
+    "quinn",
+    "reqwest",
+    "rustls",
+    "surf",
+    "tonic",
+    "ureq",
 ];
 
 type Table = BTreeMap<String, BTreeSet<String>>;
@@ -23,7 +37,7 @@ fn metadata() -> &'static Metadata {
     METADATA.get_or_init(|| {
         MetadataCommand::new()
             .manifest_path(root().join("Cargo.toml"))
-            .other_options(["--locked".to_owned(), "--offline".to_owned()])
+            .no_deps()
             .exec()
             .expect("`cargo metadata` reads the workspace")
     })
@@ -60,7 +74,9 @@ fn table_of_the_manifests() -> Table {
                 .dependencies
                 .iter()
                 .filter(|dependency| dependency.kind != DependencyKind::Development)
-                .map(|dependency| dependency.name.strip_prefix("bimed-").unwrap_or(&dependency.name))
+                .map(|dependency| {
+                    dependency.name.strip_prefix("bimed-").unwrap_or(&dependency.name)
+                })
                 .filter(|used| names.contains(used) || NOTABLE.contains(used));
             (name.to_owned(), used.map(str::to_owned).collect())
         })
@@ -84,7 +100,8 @@ fn the_table_of_the_document_is_what_the_manifests_say() {
         }
         if said != &all {
             for unused in said.difference(&used) {
-                offenders.push(format!("the row of `{name}` names `{unused}`, which it does not use"));
+                offenders
+                    .push(format!("the row of `{name}` names `{unused}`, which it does not use"));
             }
         }
     }
