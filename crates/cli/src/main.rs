@@ -13,7 +13,9 @@ mod failure;
 mod output;
 mod process;
 mod progress;
+mod sections;
 mod session;
+mod stages;
 
 use std::process::ExitCode;
 

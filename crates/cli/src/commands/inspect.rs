@@ -119,7 +119,7 @@ mod tests {
         flatten("", &summary, 0, &mut rows);
         insta::assert_snapshot!(table(&rows), @r"
     summary
-    ----------------------  ---------
+    ----------------------  -------
     documents               12
     by_language.ko.words    7
     by_language.혼용.words  5
