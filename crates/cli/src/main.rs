@@ -78,14 +78,17 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
         Command::Predict(_) => commands::comes_later("predict"),
         Command::Explain(_) => commands::comes_later("explain"),
         Command::Compare(args) => commands::compare(session, &args),
-        Command::Run(_)
-        | Command::Corpus(_)
-        | Command::Vocab(_)
-        | Command::Encode(_)
-        | Command::Transplant(_)
-        | Command::Pretrain(_)
-        | Command::Export(_)
-        | Command::Eval(_)
-        | Command::Plan(_) => commands::comes_later("the stages"),
+        Command::Run(args)
+        | Command::Corpus(args)
+        | Command::Vocab(args)
+        | Command::Encode(args)
+        | Command::Transplant(args)
+        | Command::Pretrain(args)
+        | Command::Export(args)
+        | Command::Eval(args)
+        | Command::Plan(args) => {
+            sections::read_arms(session, &args)?;
+            commands::comes_later("run")
+        }
     }
 }

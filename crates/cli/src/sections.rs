@@ -1,11 +1,67 @@
-//! The sections of an experiment file that belong to no stage.
+//! The sections of an experiment file: which there are, and those that belong to no stage.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{RangeFaults, name_faults};
+use crate::args::ExperimentArgs;
+use crate::experiment::{Arm, Composer, ExperimentFile, RangeFaults, name_faults, nearest};
+use crate::failure::UsageError;
+use crate::session::Session;
+
+/// The keys at the top of an experiment file; `arm` is read before them.
+const SECTIONS: [&str; 9] =
+    ["experiment", "corpus", "vocab", "encode", "transplant", "pretrain", "export", "eval", "arm"];
+
+/// One arm's config, every section of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Experiment {
+    /// `[experiment]`.
+    pub(crate) experiment: ExperimentConfig,
+}
+
+impl Experiment {
+    /// Reads every section; `None` when one has a fault.
+    fn compose(composer: &mut Composer<'_>) -> Option<Self> {
+        composer.sections(&SECTIONS);
+        let experiment = composer.read("experiment", &[], ExperimentConfig::faults);
+        Some(Self { experiment: experiment? })
+    }
+}
+
+/// The arms that `args` asks for, checked and resolved, in the order of the file.
+///
+/// # Errors
+/// Every fault of the file; an arm that it does not have.
+pub(crate) fn read_arms(
+    session: &Session,
+    args: &ExperimentArgs,
+) -> anyhow::Result<Vec<Arm<Experiment>>> {
+    let file = ExperimentFile::read(&args.experiment, environment(), &session.global.sets);
+    let file = file.map_err(|error| UsageError::new(error.to_string()))?;
+    let mut arms = file.arms(Experiment::compose)?;
+    let known: Vec<String> = arms.iter().map(|arm| arm.name.clone()).collect();
+    if let Some(unknown) = args.arms.iter().find(|name| !known.contains(name)) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let hint = match nearest(unknown, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the arms are `{}`", known.join("`, `")),
+        };
+        let message = format!("`{}` has no arm `{unknown}`", args.experiment.display());
+        return Err(UsageError::new(message).with_hint(hint).into());
+    }
+    if !args.arms.is_empty() {
+        arms.retain(|arm| args.arms.contains(&arm.name));
+    }
+    Ok(arms)
+}
+
+/// The process's environment, without what is not text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
 
 /// `[experiment]`: what this experiment is called and where it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -109,15 +109,10 @@ pub(crate) fn resolve(text: &str, origin: &Origin, directory: &Path) -> PathBuf 
 fn expand(node: &mut Node, variables: &[(String, String)], faults: &mut Vec<Fault>) {
     match &mut node.value {
         Value::String(text) => {
-            if text.contains('{') {
-                let (expanded, unknown) = substitute(text, variables);
-                *text = expanded;
-                faults.extend(
-                    unknown
-                        .into_iter()
-                        .map(|name| unknown_variable(&name, &node.origin, variables)),
-                );
-            }
+            let (expanded, unknown) = substitute(text, variables);
+            *text = expanded;
+            let origin = &node.origin;
+            faults.extend(unknown.iter().map(|name| unknown_variable(name, origin, variables)));
         }
         Value::Array(items) => items.iter_mut().for_each(|item| expand(item, variables, faults)),
         Value::Table(entries) => {

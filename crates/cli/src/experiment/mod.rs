@@ -1,6 +1,6 @@
 //! Experiment files: TOML, its layers, and the typed config of every arm.
 //!
-//! Owns the mechanism only: which sections there are is said by [`crate::stages`]. Layers, each over
+//! Owns the mechanism only: which sections there are is said by [`crate::sections`]. Layers, each over
 //! the one before: the file, an arm's `set`, the environment (`BIMED__SECTION__KEY`), `--set`.
 //! Relative paths begin at the directory of the experiment file; those given by the environment or by
 //! `--set` begin at the working directory.
@@ -24,8 +24,9 @@ use fs_err as fs;
 use serde::Deserialize;
 
 pub(crate) use compose::{Composer, RangeFaults};
-pub(crate) use faults::{Fault, Faults};
+pub(crate) use faults::{Faults, nearest};
 
+use faults::Fault;
 use tree::{KeyPath, Node};
 
 /// The name of the only arm of a file without `[[arm]]`.
