@@ -104,11 +104,14 @@ pub struct HeadConfig {
     pub validate_every_steps: u64,
     /// Flat means: less than this share of the held-out loss gained between two looks.
     pub flat_below: f64,
+    /// The languages of the documents it is trained on, those that the base's vocabulary is for;
+    /// empty means all.
+    pub languages: Vec<String>,
 }
 
 impl Default for HeadConfig {
     fn default() -> Self {
-        Self { max_steps: 1_000, learning_rate: 1e-3, validate_every_steps: 50, flat_below: 0.005 }
+        Self { max_steps: 1_000, learning_rate: 1e-3, validate_every_steps: 50, flat_below: 0.005, languages: Vec::new() }
     }
 }
 
