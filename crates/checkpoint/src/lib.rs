@@ -6,8 +6,31 @@
 //! Invariant: inside, every tensor has its Hugging Face name (`bert.embeddings.…`), PyTorch's layout
 //! (`[out, in]` for a linear layer), row-major order, and `f32`.
 
+mod accounting;
+mod apply;
+mod card;
+mod config;
+mod error;
+mod interpolate;
+mod model_dir;
+mod names;
 mod row_map;
+mod safetensors;
 mod weights;
 
+#[cfg(test)]
+mod tests;
+
+pub use accounting::{Accounting, AppliedTensor, MissingTensor, UnusedReason, UnusedTensor};
+pub use apply::{RowMapSummary, apply_row_map};
+pub use card::ModelCard;
+pub use config::Dimensions;
+pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
+pub use interpolate::{interpolate, interpolate_models};
+pub use model_dir::{
+    CONFIG_FILE, ModelDir, VOCAB_FILE, WEIGHTS_FILE, load_model_dir, save_model_dir,
+};
+pub use names::{DECODER_BIAS, ExpectedTensor, Part, WORD_EMBEDDINGS, expected_tensors};
 pub use row_map::{Row, RowMap};
+pub use safetensors::{Fault, OtherTensor, TensorFile, read_safetensors, write_safetensors};
 pub use weights::{HostTensor, Weights};

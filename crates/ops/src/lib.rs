@@ -1,1 +1,182 @@
-//! The fused operations and their gradients behind one trait, for every backend.
+//! The fused operations of BERT and their gradients, behind one trait, for every backend.
+//!
+//! Owns [`BertOps`] and its [`Reference`], composed of burn's own operations; the device-side
+//! indices of a packed batch ([`TokenIds`], [`Packing`]); and the counter-based dropout that every
+//! implementation draws alike. It knows nothing of checkpoints, vocabularies or training loops, and
+//! it is the only crate that may name CubeCL.
+//!
+//! Invariants: activations are two-dimensional, `[tokens, hidden]`. No operation keeps a random
+//! state: a dropout mask is a function of (seed, step, site, row, column). Every reduction has an
+//! order that does not depend on the number of threads.
+
+mod adamw;
+mod attention;
+mod device;
+mod dropout;
+mod entropy;
+mod ids;
+mod reference;
+
+pub use adamw::{AdamWParameters, AdamWState};
+pub use device::{DeviceError, DeviceKind};
+pub use dropout::{Dropout, philox4x32};
+pub use entropy::CrossEntropy;
+pub use ids::{Packing, TokenIds};
+pub use reference::Reference;
+
+use burn::tensor::{Int, Tensor};
+
+/// The word, position and token-type tables of the embeddings.
+#[derive(Debug, Clone)]
+pub struct EmbeddingTables {
+    /// `[vocab, hidden]`
+    pub word: Tensor<2>,
+    /// `[max_positions, hidden]`
+    pub position: Tensor<2>,
+    /// `[types, hidden]`
+    pub token_type: Tensor<2>,
+}
+
+/// A layer normalisation's gain, bias and epsilon.
+#[derive(Debug, Clone)]
+pub struct Norm {
+    /// The gain, `[hidden]`.
+    pub weight: Tensor<1>,
+    /// The bias, `[hidden]`.
+    pub bias: Tensor<1>,
+    /// Added to the variance. BERT: 1e-12.
+    pub epsilon: f64,
+}
+
+/// Everything that BERT's forward pass and its optimizer compute, each operation differentiable
+/// where burn's autodiff is on.
+///
+/// The provided methods are the reference, composed of burn's own operations. An implementation
+/// overrides what its device does better; results agree with the reference within rounding, and the
+/// dropout masks agree exactly.
+///
+/// Shape words: `tokens` are the rows of a packed batch, padding included; `masked` its masked rows.
+pub trait BertOps: std::fmt::Debug + Send + Sync {
+    /// The implementation's name, recorded with every run.
+    fn name(&self) -> &'static str;
+
+    /// `dropout(layer_norm(word[ids] + position[positions] + token_type[types]))`.
+    ///
+    /// # Shapes
+    /// `ids`: `tokens` → `[tokens, hidden]`
+    fn embed(
+        &self,
+        tables: EmbeddingTables,
+        ids: &TokenIds,
+        norm: Norm,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        reference::embed(tables, ids, norm, dropout)
+    }
+
+    /// `input · weight + bias`.
+    ///
+    /// # Shapes
+    /// `input`: `[rows, in]`, `weight`: `[in, out]`, `bias`: `[out]` → `[rows, out]`
+    fn linear(&self, input: Tensor<2>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<2> {
+        input.matmul(weight) + bias.unsqueeze::<2>()
+    }
+
+    /// `layer_norm(dropout(input) + residual)`; post-norm, as BERT has it.
+    ///
+    /// # Shapes
+    /// `input`, `residual`: `[rows, hidden]` → `[rows, hidden]`
+    fn add_norm_dropout(
+        &self,
+        input: Tensor<2>,
+        residual: Option<Tensor<2>>,
+        norm: Norm,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        reference::add_norm_dropout(input, residual, norm, dropout)
+    }
+
+    /// `dropout(input)` alone, for task heads.
+    ///
+    /// # Shapes
+    /// `[rows, hidden]` → `[rows, hidden]`
+    fn dropout(&self, input: Tensor<2>, dropout: Dropout) -> Tensor<2> {
+        dropout.apply(input)
+    }
+
+    /// The exact GELU, `x · Φ(x)` with Φ by the error function, forward and backward.
+    ///
+    /// Source: Hendrycks and Gimpel 2016, "Gaussian Error Linear Units"; BERT's `hidden_act = "gelu"`.
+    /// burn's own backward is the tanh approximation on CubeCL backends up to 0.22.1.
+    ///
+    /// # Shapes
+    /// `[rows, width]` → `[rows, width]`
+    fn gelu(&self, input: Tensor<2>) -> Tensor<2> {
+        reference::gelu(input)
+    }
+
+    /// Multi-head scaled dot-product attention in which no token sees another sample.
+    ///
+    /// # Shapes
+    /// `qkv`: `[tokens, 3 · hidden]`, queries first, then keys, then values, heads contiguous
+    /// within each → `[tokens, hidden]`
+    fn packed_attention(
+        &self,
+        qkv: Tensor<2>,
+        num_heads: usize,
+        packing: &Packing,
+        dropout: Option<Dropout>,
+    ) -> Tensor<2> {
+        attention::packed_attention(qkv, num_heads, packing, dropout)
+    }
+
+    /// Rows of `input`, whose gradient adds up in the order of the rows.
+    ///
+    /// # Shapes
+    /// `input`: `[tokens, hidden]`, `rows`: `[n]` → `[n, hidden]`
+    fn gather_rows(&self, input: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
+        input.select(0, rows)
+    }
+
+    /// The decoder and its cross-entropy: `Σ weight · −log softmax(rows · decoderᵀ + bias)[label]`.
+    ///
+    /// The decoder is the word embedding itself, passed and not copied. The loss is a sum; the
+    /// caller divides once per optimizer step.
+    ///
+    /// # Shapes
+    /// `rows`: `[masked, hidden]`, `decoder`: `[vocab, hidden]`, `bias`: `[vocab]`, `labels` and
+    /// `weights`: `[masked]` → a sum, and the per-row figures, `[masked]`
+    fn masked_cross_entropy(
+        &self,
+        rows: Tensor<2>,
+        decoder: Tensor<2>,
+        bias: Tensor<1>,
+        labels: Tensor<1, Int>,
+        weights: Tensor<1>,
+    ) -> CrossEntropy {
+        entropy::masked_cross_entropy(rows, decoder, bias, labels, weights)
+    }
+
+    /// One decoupled AdamW step over one flattened parameter, all in f32, off the autodiff graph.
+    ///
+    /// Source: Loshchilov and Hutter 2019, Algorithm 2, with PyTorch's bias correction.
+    ///
+    /// # Shapes
+    /// every tensor of `state` and `gradient`: `[elements]`
+    fn adamw_step(
+        &self,
+        state: AdamWState,
+        gradient: Tensor<1>,
+        step: &AdamWParameters,
+    ) -> AdamWState {
+        adamw::adamw_step(state, gradient, step)
+    }
+
+    /// The Euclidean norm of all gradients together, in a fixed order, left on the device.
+    ///
+    /// # Shapes
+    /// each gradient: `[elements]` → `[1]`
+    fn grad_norm(&self, gradients: &[Tensor<1>]) -> Tensor<1> {
+        reference::grad_norm(gradients)
+    }
+}

@@ -1,0 +1,236 @@
+//! The command line as it is typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Documents in, bilingual medical BERT out.
+#[derive(Debug, Parser)]
+#[command(name = "bimed", version, arg_required_else_help = true, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  bimed run configs/quickstart.toml
+  bimed plan configs/paper/study.toml --set experiment.paths.data=/data
+  bimed new my-study
+
+Exit codes: 0 done, 1 failed, 2 usage or config, 3 done with partial input, 4 too much bad input,
+130 interrupted and 143 terminated (run the same command again to go on).";
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GlobalArgs {
+    /// Set a key of the experiment file, over the file and the environment (repeatable)
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true)]
+    pub(crate) sets: Vec<String>,
+    /// Write progress and results as JSON, one object a line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+    /// Worker threads [default: one per processor]; results do not depend on it
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Where to compute: cpu, cuda, cuda:N or wgpu
+    #[arg(long, value_name = "DEVICE", global = true, default_value = "cpu")]
+    pub(crate) device: DeviceChoice,
+}
+
+/// `--device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeviceChoice {
+    /// The processor.
+    Cpu,
+    /// The CUDA device of this number.
+    Cuda(u32),
+    /// The first device that Vulkan, Metal or WebGPU offers.
+    Wgpu,
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':').map_or((text, None), |(kind, number)| (kind, Some(number))) {
+            ("cpu", None) => Ok(Self::Cpu),
+            ("wgpu", None) => Ok(Self::Wgpu),
+            ("cuda", None) => Ok(Self::Cuda(0)),
+            ("cuda", Some(number)) => number
+                .parse()
+                .map(Self::Cuda)
+                .map_err(|_| format!("found the device number `{number}`, expected 0 or more")),
+            _ => Err(format!("found `{text}`, expected `cpu`, `cuda`, `cuda:N` or `wgpu`")),
+        }
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Do every stage of every arm: skip what is up to date, resume what was interrupted
+    #[command(after_help = "Examples:\n  bimed run configs/quickstart.toml\n  \
+        bimed run study.toml --arm bi-biobert --device cuda\n  \
+        bimed run study.toml --fresh --set pretrain.seed=7")]
+    Run(ExperimentArgs),
+    /// Read, clean, tag and deduplicate the sources
+    #[command(after_help = "Example:\n  bimed corpus study.toml --threads 8")]
+    Corpus(ExperimentArgs),
+    /// Train or extend the vocabulary
+    #[command(after_help = "Example:\n  bimed vocab study.toml --set vocab.size=45000")]
+    Vocab(ExperimentArgs),
+    /// Encode the corpus into a token store
+    #[command(after_help = "Example:\n  bimed encode study.toml")]
+    Encode(ExperimentArgs),
+    /// Put the new vocabulary into the base model
+    #[command(after_help = "Example:\n  bimed transplant study.toml --arm bi-kmbert")]
+    Transplant(ExperimentArgs),
+    /// Continue the pretraining
+    #[command(after_help = "Example:\n  bimed pretrain study.toml --device cuda:0")]
+    Pretrain(ExperimentArgs),
+    /// Write the model as a Hugging Face directory
+    #[command(after_help = "Example:\n  bimed export study.toml")]
+    Export(ExperimentArgs),
+    /// Fine-tune on the tasks of the experiment
+    #[command(after_help = "Example:\n  bimed finetune study.toml --arm bi-mbert")]
+    Finetune(ExperimentArgs),
+    /// Evaluate and write the tables
+    #[command(after_help = "Example:\n  bimed eval study.toml")]
+    Eval(ExperimentArgs),
+    /// Show what would run and what is missing; nothing is written
+    #[command(after_help = "Examples:\n  bimed plan configs/paper/study.toml\n  \
+        bimed plan study.toml --set experiment.paths.data=/data --json")]
+    Plan(ExperimentArgs),
+    /// Show what an artifact is
+    #[command(
+        after_help = "Examples:\n  bimed inspect store/corpus/0f3a6c1d2b4e5f60 --lineage\n  \
+        bimed inspect runs/quickstart/main/model --verify"
+    )]
+    Inspect(InspectArgs),
+    /// Show results, vocabularies or runs side by side
+    #[command(after_help = "Example:\n  bimed compare runs/a/main/eval runs/b/main/eval")]
+    Compare(CompareArgs),
+    /// Predict with a fine-tuned model, by row id
+    #[command(after_help = "Example:\n  bimed predict model/ reports.csv --text findings")]
+    Predict(PredictArgs),
+    /// Show which tokens a prediction rests on
+    #[command(after_help = "Example:\n  bimed explain model/ --file reports.csv")]
+    Explain(ExplainArgs),
+    /// Write a commented starter experiment
+    #[command(after_help = "Example:\n  bimed new my-study && bimed plan my-study/experiment.toml")]
+    New(NewArgs),
+    /// Show devices, libraries and memory: what works here and what to install
+    #[command(after_help = "Example:\n  bimed doctor --json")]
+    Doctor,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExperimentArgs {
+    /// The experiment file
+    #[arg(value_name = "EXPERIMENT.toml")]
+    pub(crate) experiment: PathBuf,
+    /// Only this arm (repeatable)
+    #[arg(long = "arm", value_name = "NAME")]
+    pub(crate) arms: Vec<String>,
+    /// Begin again, though it is up to date or was interrupted
+    #[arg(long)]
+    pub(crate) fresh: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct InspectArgs {
+    /// A directory that `bimed` wrote, or a model's
+    pub(crate) path: PathBuf,
+    /// Every source it goes back to
+    #[arg(long)]
+    pub(crate) lineage: bool,
+    /// Compare every file with the manifest
+    #[arg(long)]
+    pub(crate) verify: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CompareArgs {
+    /// Two or more directories of the same kind, or `results.json` files
+    #[arg(required = true, num_args = 2..)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// The form of the table
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) format: TableFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TableFormat {
+    /// Aligned columns.
+    Text,
+    /// A Markdown table.
+    Markdown,
+    /// Comma-separated values.
+    Csv,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PredictArgs {
+    /// The fine-tuned model's directory
+    pub(crate) model: PathBuf,
+    /// Rows to predict
+    pub(crate) file: PathBuf,
+    /// The column that holds the text
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) text: String,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ExplainArgs {
+    /// The fine-tuned model's directory
+    pub(crate) model: PathBuf,
+    /// The text to explain
+    #[arg(long, conflicts_with = "file")]
+    pub(crate) text: Option<String>,
+    /// Rows to explain
+    #[arg(long)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct NewArgs {
+    /// The directory to make
+    pub(crate) directory: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        for command in Cli::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let call = format!("bimed {}", command.get_name());
+            assert!(help.contains("Example") && help.contains(&call), "{call}");
+        }
+    }
+
+    #[test]
+    fn devices_are_read_and_refused() {
+        let check = |text: &str, expected: Result<DeviceChoice, &str>| {
+            assert_eq!(text.parse::<DeviceChoice>(), expected.map_err(str::to_owned));
+        };
+        check("cpu", Ok(DeviceChoice::Cpu));
+        check("cuda:3", Ok(DeviceChoice::Cuda(3)));
+        check("cuda:x", Err("found the device number `x`, expected 0 or more"));
+        check("gpu", Err("found `gpu`, expected `cpu`, `cuda`, `cuda:N` or `wgpu`"));
+    }
+}

@@ -1,0 +1,22 @@
+//! One module for each command that is not a stage.
+
+mod compare;
+mod doctor;
+mod inspect;
+mod new;
+
+pub(crate) use compare::compare;
+pub(crate) use doctor::doctor;
+pub(crate) use inspect::inspect;
+pub(crate) use new::new;
+
+use crate::failure::{Exit, UsageError};
+
+/// A command whose stage is not there yet says so.
+pub(crate) fn comes_later(command: &str) -> anyhow::Result<Exit> {
+    Err(UsageError::new(format!(
+        "`bimed {command}` is not there yet: its stage comes with a later version"
+    ))
+    .with_hint("`bimed --help` lists what there is")
+    .into())
+}

@@ -1,0 +1,85 @@
+//! The indices of a packed batch, on the device.
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// What each token is.
+#[derive(Debug, Clone)]
+pub struct TokenIds {
+    /// Vocabulary rows, `[tokens]`.
+    pub ids: Tensor<1, Int>,
+    /// Position within the sample, `[tokens]`.
+    pub positions: Tensor<1, Int>,
+    /// 0 for the first segment of a pair, 1 for the second, `[tokens]`.
+    pub types: Tensor<1, Int>,
+}
+
+impl TokenIds {
+    /// Uploads host arrays of one length.
+    pub fn upload(ids: &[i32], positions: &[i32], types: &[i32], device: &Device) -> Self {
+        let upload = |values: &[i32]| {
+            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
+        };
+        Self { ids: upload(ids), positions: upload(positions), types: upload(types) }
+    }
+}
+
+/// Which tokens belong together.
+///
+/// The tokens are `bins` rows of `bin_length`; a sample lies within one bin.
+#[derive(Debug, Clone)]
+pub struct Packing {
+    /// The number of bins.
+    pub bins: usize,
+    /// Tokens a bin, padding included.
+    pub bin_length: usize,
+    /// The first token and the length of each sample, in order.
+    pub samples: Vec<(usize, usize)>,
+    /// 0 where a query may see a key, a large negative number elsewhere,
+    /// `[bins, 1, bin_length, bin_length]`.
+    pub(crate) bias: Tensor<4>,
+}
+
+/// What a score gets that must not count: far below any real score, and finite, so that a padding
+/// row, which sees only padding, stays finite too.
+const HIDDEN: f32 = -1.0e9;
+
+impl Packing {
+    /// Builds the visibility of `samples` on `device`.
+    ///
+    /// # Panics
+    /// When a sample is empty, overlaps another, or crosses a bin.
+    pub fn upload(
+        bins: usize,
+        bin_length: usize,
+        samples: Vec<(usize, usize)>,
+        device: &Device,
+    ) -> Self {
+        let mut owner = vec![usize::MAX; bins * bin_length];
+        for (index, &(start, length)) in samples.iter().enumerate() {
+            assert!(length > 0, "sample {index} is empty");
+            let last = start + length - 1;
+            assert_eq!(start / bin_length, last / bin_length, "sample {index} crosses a bin");
+            for token in &mut owner[start..=last] {
+                assert_eq!(*token, usize::MAX, "sample {index} overlaps another");
+                *token = index;
+            }
+        }
+        let mut bias = vec![0.0f32; bins * bin_length * bin_length];
+        for (query, row) in bias.chunks_exact_mut(bin_length).enumerate() {
+            let bin_start = query / bin_length * bin_length;
+            for (key, cell) in row.iter_mut().enumerate() {
+                if owner[query] != owner[bin_start + key] {
+                    *cell = HIDDEN;
+                }
+            }
+        }
+        let bias =
+            Tensor::from_data(TensorData::new(bias, [bins, 1, bin_length, bin_length]), device);
+        Self { bins, bin_length, samples, bias }
+    }
+
+    /// The number of tokens, padding included.
+    pub fn tokens(&self) -> usize {
+        self.bins * self.bin_length
+    }
+}

@@ -1,0 +1,180 @@
+//! A run that is killed and resumed is the run that was not: bit for bit, masking and dropout on.
+//!
+//! The test runs itself as a child process, kills the child with SIGKILL, and lets a second child
+//! go on. `BIMED_RESUME_REPEATS` sets how often (1 in the ordinary test run).
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bimed_artifact::{Cancel, Context, Silent, hash_bytes, hash_file};
+use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
+use bimed_checkpoint::{ModelCard, Weights, save_model_dir};
+use bimed_ops::Reference;
+use bimed_train::{Length, PretrainConfig, PretrainRun, Scope, pretrain};
+use bimed_vocab::{
+    EncodeConfig, InputDocument, Split, Tokenizer, TokenizerOptions, Vocab, encode, save_tokenizer,
+};
+use burn::tensor::Device;
+use fs_err as fs;
+
+const STEPS: u64 = 6;
+/// 45,000 rows of 128: 5.76 M elements, above the 4,194,304 from which burn's own CPU sum is not
+/// reproducible.
+const ROWS: usize = 45_000;
+
+fn vocabulary() -> Vocab {
+    let mut tokens: Vec<String> =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from).into();
+    tokens.extend(('가'..='힣').map(String::from));
+    tokens.extend(('가'..='힣').map(|syllable| format!("##{syllable}")));
+    tokens.extend(('a'..='z').map(String::from));
+    tokens.extend(('a'..='z').map(|letter| format!("##{letter}")));
+    tokens.push(".".into());
+    let filler = ROWS - tokens.len();
+    tokens.extend((0..filler).map(|index| format!("q{index}")));
+    Vocab::new(tokens).unwrap()
+}
+
+/// Notes of our own, varied by number so that an epoch is longer than the run.
+fn documents() -> Vec<Result<InputDocument, std::convert::Infallible>> {
+    let findings = [
+        "환자는 어제부터 dyspnea 악화되어 내원함.",
+        "chest CT상 both lung에 nodule 소견 보임.",
+        "no evidence of pneumonia was seen today.",
+        "혈압은 안정적이며 medication 유지하기로 함.",
+        "the patient was discharged without fever.",
+    ];
+    let document = |index: usize| {
+        let text: Vec<&str> = (0..9).map(|at| findings[(index * 7 + at * at) % 5]).collect();
+        Ok(InputDocument {
+            text: text.join(" "),
+            source: "notes".into(),
+            language: "mixed".into(),
+            domain: "medical".into(),
+            split: if index % 10 == 9 { Split::Valid } else { Split::Train },
+            group: None,
+            private: false,
+            sentences: vec![],
+        })
+    };
+    (0..60).map(document).collect()
+}
+
+fn config() -> PretrainConfig {
+    PretrainConfig {
+        length: Length::Steps(STEPS),
+        sequence_length: 64,
+        tokens_per_step: 512,
+        micro_batch_tokens: 256,
+        whole_word_masking: true,
+        next_sentence: true,
+        checkpoint_every_steps: 1,
+        log_every_steps: 1,
+        validate_every_steps: 3,
+        validation_chars: 500,
+        ..PretrainConfig::default()
+    }
+}
+
+fn prepare(dir: &Path) {
+    let tokenizer = Tokenizer::new(vocabulary(), TokenizerOptions::cased());
+    let context = (Silent, Cancel::new());
+    let context = Context::new(&context.0, &context.1);
+    let store = dir.join("store");
+    fs::create_dir(&store).unwrap();
+    encode(documents(), &tokenizer, &EncodeConfig::default(), &store, &context).unwrap();
+    let bert = BertConfig {
+        vocab_size: ROWS,
+        hidden_size: 128,
+        num_hidden_layers: 1,
+        num_attention_heads: 4,
+        intermediate_size: 256,
+        max_position_embeddings: 64,
+        ..BertConfig::default()
+    };
+    let mut weights = Weights::default();
+    let zeros = BertForPreTraining::zeros(&bert, &Device::flex());
+    fill_missing(&zeros, &mut weights, 0.02, 1);
+    let base = dir.join("base");
+    save_model_dir(&base, &bert.to_hugging_face(), &weights, &ModelCard::default()).unwrap();
+    save_tokenizer(&base, &tokenizer).unwrap();
+}
+
+/// The child: one run in the directory that the environment names.
+#[test]
+fn child() {
+    let Some(run_dir) = std::env::var_os("BIMED_RESUME_CHILD").map(PathBuf::from) else { return };
+    let dir = run_dir.parent().unwrap();
+    fs::create_dir_all(&run_dir).unwrap();
+    let run = PretrainRun {
+        store: &dir.join("store"),
+        base: &dir.join("base"),
+        run_dir: &run_dir,
+        config: &config(),
+        seed: 17,
+        scope: Scope::Model,
+        key: &hash_bytes(b"resume"),
+        may_start_at_random: false,
+        card: ModelCard::default(),
+    };
+    let (silent, cancel) = (Silent, Cancel::new());
+    let context = Context::new(&silent, &cancel);
+    pretrain(&run, &Reference, &Device::flex(), &context).unwrap();
+}
+
+fn start(run_dir: &Path, threads: usize) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child", "--nocapture"])
+        .env("BIMED_RESUME_CHILD", run_dir)
+        .env("RAYON_NUM_THREADS", threads.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// The hashes of the last checkpoint's weights, moments and state.
+fn fingerprint(run_dir: &Path) -> Vec<String> {
+    let last = run_dir.join(format!("checkpoints/step-{STEPS}"));
+    let hash = |file: &str| hash_file(&last.join(file)).unwrap().to_string();
+    ["model.safetensors", "optimizer.safetensors", "state.json"].map(hash).into()
+}
+
+/// Starts a run and kills it `delay` after the checkpoint of `step` is there.
+fn kill_after(run_dir: &Path, threads: usize, step: u64, delay: Duration) -> bool {
+    let mut child = start(run_dir, threads);
+    let checkpoint = run_dir.join(format!("checkpoints/step-{step}"));
+    let begun = Instant::now();
+    while !checkpoint.exists() && begun.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    std::thread::sleep(delay);
+    child.kill().unwrap(); // SIGKILL
+    !child.wait().unwrap().success()
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bits() {
+    let repeats: u64 =
+        std::env::var("BIMED_RESUME_REPEATS").map_or(1, |repeats| repeats.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let straight = dir.path().join("straight");
+    assert!(start(&straight, 2).wait().unwrap().success());
+    let expected = fingerprint(&straight);
+    let mut killed = 0;
+    for repeat in 0..repeats {
+        for threads in [1, 2] {
+            let run_dir = dir.path().join(format!("killed-{repeat}-{threads}"));
+            // Different steps and moments, writes of a checkpoint among them.
+            let (step, delay) = (1 + repeat % (STEPS - 2), 13 * (repeat % 16));
+            let delay = Duration::from_millis(delay);
+            killed += u64::from(kill_after(&run_dir, threads, step, delay));
+            assert!(start(&run_dir, threads).wait().unwrap().success());
+            assert_eq!(fingerprint(&run_dir), expected, "repeat {repeat}, {threads} threads");
+            fs::remove_dir_all(&run_dir).unwrap();
+        }
+    }
+    println!("{killed} of {} runs were killed before their end; all agree", 2 * repeats);
+    assert!(killed > 0, "no run was killed before its end");
+}

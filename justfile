@@ -1,0 +1,33 @@
+# Each recipe is one cargo line (`ci` is the script that checks a change).
+
+# Build and run the embedded example
+quickstart:
+    cargo run --release -- run configs/quickstart.toml
+
+# Everything a change must pass
+ci:
+    .ci/run
+
+# Layout
+fmt:
+    cargo fmt --all --check
+
+# Lints
+clippy:
+    cargo clippy --release --workspace --all-targets -- -D warnings
+
+# Tests
+test:
+    cargo test --release --workspace
+
+# Type-check with CUDA and with WebGPU
+devices device="cuda":
+    cargo check --release -p bimed-cli --no-default-features --features flex,{{device}}
+
+# Licences, advisories and sources of the dependencies
+deny:
+    cargo deny --locked check
+
+# The reference of every crate
+doc:
+    cargo doc --release --workspace --no-deps
