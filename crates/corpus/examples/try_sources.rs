@@ -1,5 +1,5 @@
 //! Builds a corpus from the `[[source]]` tables of a JSON file, to look at by hand:
-//! `try_sources SOURCES.json DATA_ROOT OUT`. Prints counts; no document text.
+//! `try_sources SOURCES.json DATA_ROOT OUT [EVALUATION_FILE…]`. Prints counts; no document text.
 #![allow(clippy::print_stdout, reason = "an example to run by hand")]
 
 use std::path::Path;
@@ -10,7 +10,7 @@ use bimed_corpus::{CorpusConfig, SourceConfig, build};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, sources, root, out] = arguments.as_slice() else {
+    let [_, sources, root, out, evaluation @ ..] = arguments.as_slice() else {
         return Err("expected SOURCES.json DATA_ROOT OUT".into());
     };
     let mut sources: Vec<SourceConfig> = serde_json::from_str(&fs_err::read_to_string(sources)?)?;
@@ -19,8 +19,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     fs_err::create_dir_all(out)?;
     let start = Instant::now();
+    let mut config = CorpusConfig::default();
+    config.decontaminate.extend(evaluation.iter().map(Into::into));
     let context = Context { progress: &Silent, cancel: &Cancel::new() };
-    let summary = build(&sources, &CorpusConfig::default(), Path::new(out), &context)?;
+    let summary = build(&sources, &config, Path::new(out), &context)?;
     let bytes: u64 = summary.sources.iter().map(|source| source.bytes).sum();
     let seconds = start.elapsed().as_secs_f64();
     println!("{}", serde_json::to_string_pretty(&summary)?);

@@ -4,19 +4,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use bimed_artifact::{Context, SourceLineage, Unit, write_atomic};
-use bimed_text::{FoldCounts, normalize_counting};
+use bimed_text::FoldCounts;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::card::card;
 use crate::decontaminate::Index;
-use crate::mix::Keyed;
+use crate::extract::{Extractor, FileResult};
 use crate::near::near_duplicates;
-use crate::read::{FileRecords, RawRecord, read};
 use crate::shard::{write_documents, write_rejected};
 use crate::{
     CorpusConfig, CorpusSummary, DecontaminationSummary, Document, Error, Format, LanguageRow,
-    Provenance, Reason, Rejected, Result, ScannedFile, SourceConfig, SourceSummary, scan,
+    Reason, Rejected, Result, ScannedFile, SourceConfig, SourceSummary, scan,
 };
 
 /// Builds a corpus from `sources` into the existing, empty directory `out`.
@@ -79,22 +78,13 @@ fn check_configs(sources: &[SourceConfig], config: &CorpusConfig) -> Result<()> 
 struct Pipeline<'a> {
     sources: &'a [SourceConfig],
     config: &'a CorpusConfig,
-    keyed: Keyed,
+    extractor: Extractor<'a>,
     /// What is kept so far, in the order of sources, files and records.
     documents: Vec<Document>,
     rejected: Vec<Rejected>,
     summaries: Vec<SourceSummary>,
     folds: FoldCounts,
     decontamination: Option<DecontaminationSummary>,
-}
-
-/// What one file gave.
-struct FileResult {
-    documents: Vec<Document>,
-    rejected: Vec<Rejected>,
-    folds: FoldCounts,
-    summary: SourceSummary,
-    without_fields: Option<Vec<String>>,
 }
 
 impl<'a> Pipeline<'a> {
@@ -107,7 +97,7 @@ impl<'a> Pipeline<'a> {
         let mut pipeline = Self {
             sources,
             config,
-            keyed: Keyed::new(&config.split),
+            extractor: Extractor::new(sources, config),
             documents: Vec::new(),
             rejected: Vec::new(),
             summaries: Vec::new(),
@@ -124,7 +114,7 @@ impl<'a> Pipeline<'a> {
             .par_iter()
             .map(|file| {
                 context.cancel.check()?;
-                let result = pipeline.file(file)?;
+                let result = pipeline.extractor.file(file)?;
                 context.progress.advance(file.bytes);
                 Ok(result)
             })
@@ -164,131 +154,6 @@ impl<'a> Pipeline<'a> {
             }
         }
         Ok(())
-    }
-
-    fn file(&self, file: &ScannedFile) -> Result<FileResult> {
-        let source = &self.sources[file.source_index];
-        let FileRecords {
-            records,
-            faults,
-            encoding,
-            extractor,
-            partial,
-            replaced,
-            fallbacks,
-            without_fields,
-        } = read(&file.path, source)?;
-        let provenance = Provenance {
-            file: file.relative.clone(),
-            file_blake3: file.blake3.to_string(),
-            record: 0,
-            extractor: extractor.into(),
-            encoding: encoding.into(),
-            partial,
-        };
-        let summary = SourceSummary {
-            files: 1,
-            bytes: file.bytes,
-            records: (records.len() + faults.len()) as u64,
-            encodings: BTreeMap::from([(encoding.to_owned(), 1)]),
-            partial_files: if partial { vec![file.relative.clone()] } else { Vec::new() },
-            replaced_chars: replaced,
-            html_fallbacks: fallbacks,
-            ..SourceSummary::default()
-        };
-        let rejected = faults.into_iter().map(|(record, reason)| Rejected {
-            reason,
-            source: source.name.clone(),
-            file: file.relative.clone(),
-            record,
-            num_words: 0,
-            text: None,
-        });
-        let mut result = FileResult {
-            documents: Vec::new(),
-            rejected: rejected.collect(),
-            folds: FoldCounts::default(),
-            summary,
-            without_fields,
-        };
-        let documents: Vec<(Document, FoldCounts)> = records
-            .into_par_iter()
-            .map(|record| self.document(source, record, &provenance))
-            .collect();
-        for (document, folds) in documents {
-            result.folds.add(&folds);
-            match self.fault(source, &document) {
-                Some(reason) => result.rejected.push(Rejected::document(reason, document)),
-                None => result.documents.push(document),
-            }
-        }
-        Ok(result)
-    }
-
-    fn document(
-        &self,
-        source: &SourceConfig,
-        record: RawRecord,
-        provenance: &Provenance,
-    ) -> (Document, FoldCounts) {
-        let mut folds = FoldCounts::default();
-        let text = tidy(&normalize_counting(&record.text, &self.config.fold, &mut folds));
-        let provenance = Provenance { record: record.record, ..provenance.clone() };
-        let number = record.record.to_string();
-        let place =
-            [source.name.as_str(), &provenance.file, record.id.as_deref().unwrap_or(""), &number];
-        let doc_id = self.keyed.name("document", &place);
-        let split_group = self.group(source, record.group.as_deref(), &provenance.file, &doc_id);
-        let language = match &source.language {
-            Some(language) => language.clone(),
-            None => bimed_text::language_tag(&text).id().to_owned(),
-        };
-        let document = Document {
-            source: source.name.clone(),
-            access_tier: source.access_tier,
-            split: self.keyed.split(&split_group, &self.config.split),
-            split_group,
-            doc_id,
-            language,
-            domain: source.domain.clone(),
-            genre: source.genre.clone(),
-            hangul_ratio: (bimed_text::hangul_ratio(&text) * 1e4).round() / 1e4,
-            num_chars: text.chars().count() as u64,
-            num_words: bimed_text::words(&text).count() as u64,
-            sentences: bimed_text::sentences(&text),
-            text,
-            provenance,
-            duplicates: 0,
-        };
-        (document, folds)
-    }
-
-    /// A value of a column stands for the same patient in every source; files and records do not.
-    fn group(&self, source: &SourceConfig, value: Option<&str>, file: &str, id: &str) -> String {
-        let is_table = matches!(source.format, Format::Csv | Format::Jsonl);
-        let default = if is_table { "@record" } else { "@file" };
-        match (source.group.as_deref().unwrap_or(default), value) {
-            ("@file", _) => self.keyed.name("file", &[&source.name, file]),
-            ("@folder", _) => {
-                let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-                self.keyed.name("folder", &[&source.name, folder])
-            }
-            (_, Some(value)) => self.keyed.name("group", &[value]),
-            (_, None) => self.keyed.name("record", &[id]),
-        }
-    }
-
-    fn fault(&self, source: &SourceConfig, document: &Document) -> Option<Reason> {
-        let least = source.min_chars.unwrap_or(self.config.min_chars) as u64;
-        if document.text.is_empty() {
-            Some(Reason::Empty)
-        } else if document.num_chars < least {
-            Some(Reason::TooShort)
-        } else if self.config.drop_languages.contains(&document.language) {
-            Some(Reason::DroppedLanguage)
-        } else {
-            None
-        }
     }
 
     fn drop_exact_duplicates(&mut self) -> Result<()> {
@@ -364,7 +229,7 @@ impl<'a> Pipeline<'a> {
                 .filter(|(_, document)| document.source == source.name)
                 .map(|(place, document)| (place, (document.doc_id.as_str(), document.num_words)))
                 .unzip();
-            let within = self.keyed.within_quota(&sizes, max_words);
+            let within = self.extractor.keyed.within_quota(&sizes, max_words);
             let mut drop = vec![false; self.documents.len()];
             places.iter().zip(within).for_each(|(place, within)| drop[*place] = !within);
             self.reject(&drop, Reason::OverQuota);
@@ -475,29 +340,6 @@ fn add(total: &mut SourceSummary, file: SourceSummary) {
     for (encoding, count) in file.encodings {
         *total.encodings.entry(encoding).or_default() += count;
     }
-}
-
-/// One space between words, one blank line between paragraphs at most, none at the ends.
-fn tidy(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut blank = 0;
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        let Some(first) = words.next() else {
-            blank += 1;
-            continue;
-        };
-        if !out.is_empty() {
-            out.push_str(if blank > 0 { "\n\n" } else { "\n" });
-        }
-        blank = 0;
-        out.push_str(first);
-        for word in words {
-            out.push(' ');
-            out.push_str(word);
-        }
-    }
-    out
 }
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ pub struct SourceConfig {
     /// What a record is: the XML element, or the JSON path of the array or object that holds the
     /// records (`.` for the values of the file's object).
     pub record: Option<String>,
-    /// XML elements to leave out, with all they hold.
+    /// Elements of XML, or HTML elements in Markdown, to leave out with all they hold.
     pub skip: Vec<String>,
     /// The column delimiter, one ASCII character; absent is a comma, or a tab for `.tsv`.
     pub delimiter: Option<String>,

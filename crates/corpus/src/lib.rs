@@ -13,6 +13,7 @@ mod decode;
 mod decontaminate;
 mod document;
 mod error;
+mod extract;
 mod mix;
 mod near;
 mod read;

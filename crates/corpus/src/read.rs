@@ -69,7 +69,9 @@ pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
         Format::Csv => csv::read(path, &decoded, source, &mut out)?,
         Format::Xml => xml::read(&decoded, source, &mut out),
         Format::Html => whole(&decoded, "html", &mut out, html::main_content),
-        Format::Markdown => whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text)),
+        Format::Markdown => {
+            whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text, &source.skip))
+        }
     }
     Ok(out)
 }

@@ -9,7 +9,7 @@ use fs_err as fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Split, read_documents};
+use crate::{Provenance, Split, read_documents};
 
 pub(crate) fn test_document(text: &str) -> Document {
     Document {
@@ -285,11 +285,6 @@ fn a_damaged_shard_is_named_without_its_text() {
     let error = read_documents(dir.path()).unwrap().next().unwrap().unwrap_err();
     let shown = error.to_string();
     assert!(shown.contains("shard-00000.jsonl.zst:1:") && !shown.contains("secret"), "{shown}");
-}
-
-#[test]
-fn tidying_keeps_paragraphs() {
-    assert_eq!(tidy("\n  폐렴 \t CT \n\n\n\n 끝\n다음 \n"), "폐렴 CT\n\n끝\n다음");
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub(super) fn main_content(html: &str, fallbacks: &mut u64) -> String {
         Ok(article) if !article.text_content.trim().is_empty() => article.text_content.to_string(),
         _ => {
             *fallbacks += 1;
-            plain(html)
+            plain(html, &[])
         }
     }
 }

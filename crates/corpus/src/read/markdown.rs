@@ -34,8 +34,9 @@ static INLINE: LazyLock<Vec<(Regex, &'static str)>> = LazyLock::new(|| {
 static LINE: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"^\s*(?:>\s?)*(?:#{1,6}\s+|[*+-]\s+)?").ok());
 
-/// The running text: front matter, code blocks, markup and attributes are taken out.
-pub(super) fn text(markdown: &str) -> String {
+/// The running text: front matter, code blocks, markup and attributes are taken out, and the HTML
+/// elements named in `skip`.
+pub(super) fn text(markdown: &str, skip: &[String]) -> String {
     let body = without_front_matter(markdown);
     let mut lines = String::with_capacity(body.len());
     let mut fence: Option<&str> = None;
@@ -54,7 +55,7 @@ pub(super) fn text(markdown: &str) -> String {
             }
         }
     }
-    let mut reduced = plain(&lines);
+    let mut reduced = plain(&lines, skip);
     for (pattern, to) in INLINE.iter() {
         reduced = pattern.replace_all(&reduced, *to).into_owned();
     }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     fn check(markdown: &str, expected: &str) {
-        let found = text(markdown);
+        let found = text(markdown, &[]);
         let found: Vec<_> = found.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         assert_eq!(found.join("\n"), expected);
     }

@@ -66,8 +66,8 @@ pub(super) fn is_block(name: &str) -> bool {
 }
 
 /// The text of HTML: scripts, styles, comments and tags taken out, entities resolved. `<` that
-/// opens no tag (`<제1조>`, `p < 0.05`) is text.
-pub(super) fn plain(html: &str) -> String {
+/// opens no tag (`<제1조>`, `p < 0.05`) is text. Elements named in `skip` go with what they hold.
+pub(super) fn plain(html: &str, skip: &[String]) -> String {
     let mut out = String::with_capacity(html.len());
     let mut rest = html;
     while let Some(at) = rest.find('<') {
@@ -85,7 +85,7 @@ pub(super) fn plain(html: &str) -> String {
                 } else if matches!(name.as_str(), "td" | "th") {
                     out.push(' ');
                 }
-                after(rest, end, &name)
+                after(rest, end, &name, skip)
             }
         };
     }
@@ -94,9 +94,11 @@ pub(super) fn plain(html: &str) -> String {
 }
 
 /// Past the tag, and past the content of an element whose content is not text.
-fn after<'a>(rest: &'a str, end: usize, name: &str) -> &'a str {
+fn after<'a>(rest: &'a str, end: usize, name: &str, skip: &[String]) -> &'a str {
     let tail = &rest[end..];
-    if !matches!(name, "script" | "style" | "noscript" | "template") || rest.starts_with("</") {
+    let is_skipped = matches!(name, "script" | "style" | "noscript" | "template")
+        || skip.iter().any(|one| one == name);
+    if !is_skipped || rest.starts_with("</") || rest[..end].ends_with("/>") {
         return tail;
     }
     let close = format!("</{name}");
@@ -130,7 +132,7 @@ fn tag_end(rest: &str) -> Option<usize> {
 
 fn tag_name(tag: &str) -> String {
     let name = tag.trim_start_matches('/');
-    let end = name.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(name.len());
+    let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(name.len());
     name[..end].to_ascii_lowercase()
 }
 
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
 
     fn check(html: &str, expected: &str) {
-        assert_eq!(plain(html), expected);
+        assert_eq!(plain(html, &["cnx-pi".to_owned()]), expected);
     }
 
     #[test]
@@ -171,6 +173,7 @@ mod tests {
         check("<p class=\"a>b\">폐렴</p>CT<br/>상", "\n폐렴\nCT\n상");
         check("<script>if (a < b) {}</script>글<!-- <p> -->말<style>x</style>", "글말");
         check("부칙 <제20679호> p < 0.05 & b", "부칙 <제20679호> p < 0.05 & b");
+        check("앞<cnx-pi a=\"b\"> class=x </cnx-pi><cnx-pi/>뒤", "앞뒤");
         check("&lt;3 &amp; &nbsp;&#44032; &unknown; R&D;", "<3 & \u{A0}가 &unknown; R&D;");
     }
 }
