@@ -11,8 +11,11 @@ use bimed_bert::{
     to_weights,
 };
 use bimed_checkpoint::{HostTensor, Weights};
-use bimed_ops::{Packing, Reference, TokenIds};
+use bimed_ops::{BertOps, FusedCpu, Packing, Reference, TokenIds};
 use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// Every implementation of the operations is held to the same fixtures.
+const IMPLEMENTATIONS: [&dyn BertOps; 2] = [&Reference, &FusedCpu];
 
 const BIN_LENGTH: usize = 24;
 /// (row of the fixture, bin, offset within the bin)
@@ -123,10 +126,14 @@ fn every_tensor_of_the_fixture_is_used_and_written_back_bit_for_bit() {
 
 #[test]
 fn the_forward_pass_agrees_with_transformers() {
+    IMPLEMENTATIONS.iter().for_each(|ops| check_forward(*ops));
+}
+
+fn check_forward(ops: &dyn BertOps) {
     let golden = read("golden.safetensors");
     let device = Device::flex();
     let (model, batch) = (model(&device), batch(&golden, &device));
-    let pass = Pass::evaluate(&Reference);
+    let pass = Pass::evaluate(ops);
     let embedded = model.bert.embeddings.forward(&batch.ids, pass);
     let get = |name: &str| golden.get(name).unwrap();
     let mut differences =
@@ -145,17 +152,21 @@ fn the_forward_pass_agrees_with_transformers() {
     let expected = PLACES.iter().flat_map(|place| get("pooler").row(place.0));
     let difference = pooled.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     differences.push(("pooler", difference));
-    println!("max |Δ|: {differences:?}");
+    println!("{}: max |Δ|: {differences:?}", ops.name());
     // The tolerance of transformers' own BERT tests.
     assert!(differences.iter().all(|&(_, difference)| difference <= 1e-4), "{differences:?}");
 }
 
 #[test]
 fn the_gradients_agree_with_transformers() {
+    IMPLEMENTATIONS.iter().for_each(|ops| check_gradients(*ops));
+}
+
+fn check_gradients(ops: &dyn BertOps) {
     let golden = read("golden.safetensors");
     let device = Device::flex().autodiff();
     let (model, batch) = (model(&device), batch(&golden, &device));
-    let pass = Pass::evaluate(&Reference);
+    let pass = Pass::evaluate(ops);
     let hidden = model.bert.forward(&batch.ids, &batch.packing, pass);
     let masked = ints(&batch.masked_rows, &device);
     let rows = model.predictions.transform(hidden.clone(), masked, pass);
@@ -195,6 +206,6 @@ fn the_gradients_agree_with_transformers() {
             }
         }
     }
-    println!("worst ‖Δ‖/‖ref‖: {worst:?}");
+    println!("{}: worst ‖Δ‖/‖ref‖: {worst:?}", ops.name());
     assert!(worst.0 <= 1e-4, "{worst:?}");
 }

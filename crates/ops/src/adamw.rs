@@ -30,15 +30,22 @@ pub struct AdamWParameters {
     pub gradient_scale: Tensor<1>,
 }
 
+impl AdamWParameters {
+    /// `1 − β₁ᵗ` and `1 − β₂ᵗ`.
+    pub(crate) fn corrections(&self) -> (f64, f64) {
+        let [beta_1, beta_2] = self.betas;
+        let exponent = i32::try_from(self.update).unwrap_or(i32::MAX);
+        (1.0 - beta_1.powi(exponent), 1.0 - beta_2.powi(exponent))
+    }
+}
+
 pub(crate) fn adamw_step(
     state: AdamWState,
     gradient: Tensor<1>,
     step: &AdamWParameters,
 ) -> AdamWState {
     let [beta_1, beta_2] = step.betas;
-    let exponent = i32::try_from(step.update).unwrap_or(i32::MAX);
-    let correction_1 = 1.0 - beta_1.powi(exponent);
-    let correction_2 = 1.0 - beta_2.powi(exponent);
+    let (correction_1, correction_2) = step.corrections();
     let gradient = gradient * step.gradient_scale.clone();
     let exp_avg = state.exp_avg * beta_1 + gradient.clone() * (1.0 - beta_1);
     let exp_avg_sq = state.exp_avg_sq * beta_2 + gradient.square() * (1.0 - beta_2);

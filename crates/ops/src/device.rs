@@ -2,6 +2,8 @@
 
 use burn::tensor::Device;
 
+use crate::{BertOps, Reference};
+
 /// A device by name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DeviceKind {
@@ -81,6 +83,15 @@ impl DeviceKind {
             names.push("wgpu");
         }
         names
+    }
+
+    /// The operations that suit the device best in this build.
+    pub fn ops(self) -> &'static dyn BertOps {
+        match self {
+            #[cfg(feature = "flex")]
+            Self::Cpu => &crate::FusedCpu,
+            _ => &Reference,
+        }
     }
 
     /// Opens the device, without autodiff.

@@ -1,6 +1,16 @@
 //! The indices of a packed batch, on the device.
 
+use std::sync::Arc;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
+
+/// What each token is, on the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct HostIds {
+    pub(crate) ids: Vec<i32>,
+    pub(crate) positions: Vec<i32>,
+    pub(crate) types: Vec<i32>,
+}
 
 /// What each token is.
 #[derive(Debug, Clone)]
@@ -11,6 +21,9 @@ pub struct TokenIds {
     pub positions: Tensor<1, Int>,
     /// 0 for the first segment of a pair, 1 for the second, `[tokens]`.
     pub types: Tensor<1, Int>,
+    /// The same, for operations on the processor.
+    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "read on the processor"))]
+    pub(crate) host: Arc<HostIds>,
 }
 
 impl TokenIds {
@@ -19,7 +32,13 @@ impl TokenIds {
         let upload = |values: &[i32]| {
             Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
         };
-        Self { ids: upload(ids), positions: upload(positions), types: upload(types) }
+        let host = HostIds { ids: ids.into(), positions: positions.into(), types: types.into() };
+        Self {
+            ids: upload(ids),
+            positions: upload(positions),
+            types: upload(types),
+            host: Arc::new(host),
+        }
     }
 }
 

@@ -11,6 +11,8 @@
 
 mod adamw;
 mod attention;
+#[cfg(feature = "flex")]
+mod cpu;
 mod device;
 mod dropout;
 mod entropy;
@@ -18,6 +20,8 @@ mod ids;
 mod reference;
 
 pub use adamw::{AdamWParameters, AdamWState};
+#[cfg(feature = "flex")]
+pub use cpu::FusedCpu;
 pub use device::{DeviceError, DeviceKind};
 pub use dropout::{Dropout, philox4x32};
 pub use entropy::CrossEntropy;

@@ -6,7 +6,7 @@ use bimed_bert::{
     BertConfig, BertForPreTraining, Pass, load_weights, take_gradients, to_host, to_weights,
 };
 use bimed_checkpoint::{Weights, load_model_dir, read_safetensors};
-use bimed_ops::Reference;
+use bimed_ops::{BertOps, FusedCpu, Reference};
 use bimed_train::{AdamW, BatchCapacity, Masked, OptimizerConfig, PackedBatch, Sample};
 use burn::tensor::Device;
 
@@ -45,6 +45,12 @@ fn batch(golden: &Weights) -> PackedBatch {
 
 #[test]
 fn three_steps_agree_with_torch() {
+    for ops in [&Reference as &dyn BertOps, &FusedCpu] {
+        check(ops);
+    }
+}
+
+fn check(ops: &dyn BertOps) {
     let golden = read_safetensors(&fixtures().join("golden.safetensors")).unwrap().weights;
     let base = load_model_dir(&fixtures().join("model")).unwrap();
     let config = BertConfig::from_hugging_face(&base.config).unwrap();
@@ -55,7 +61,7 @@ fn three_steps_agree_with_torch() {
     let mut optimizer = AdamW::new(OptimizerConfig::default());
     for step in 0..3 {
         let on_device = batch.upload(&device);
-        let pass = Pass::evaluate(&Reference);
+        let pass = Pass::evaluate(ops);
         let hidden = model.bert.forward(&on_device.ids, &on_device.packing, pass);
         let rows = model.predictions.transform(hidden.clone(), on_device.masked_rows, pass);
         let (labels, weights) = (on_device.labels, on_device.label_weights);
@@ -69,7 +75,7 @@ fn three_steps_agree_with_torch() {
         assert!((found - expected).abs() < 1e-4, "step {step}: loss {found}, torch {expected}");
         let gradients = take_gradients(&model, &mut loss.backward());
         let norm;
-        (model, norm) = optimizer.step(model, gradients, 1e-3, &Reference);
+        (model, norm) = optimizer.step(model, gradients, 1e-3, ops);
         let expected = golden.get("grad_norms").unwrap().data[step];
         let found = to_host(norm)[0];
         assert!((found / expected - 1.0).abs() < 1e-4, "step {step}: {found}, torch {expected}");
@@ -90,6 +96,6 @@ fn three_steps_agree_with_torch() {
             worst = (relative, name);
         }
     }
-    println!("worst ‖Δ‖/‖ref‖ after three steps: {worst:?}");
+    println!("{}: worst ‖Δ‖/‖ref‖ after three steps: {worst:?}", ops.name());
     assert!(worst.0 <= 1e-4, "{worst:?}");
 }

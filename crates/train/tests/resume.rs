@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bimed_artifact::{Cancel, Context, Silent, hash_bytes, hash_file};
 use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
 use bimed_checkpoint::{ModelCard, Weights, save_model_dir};
-use bimed_ops::Reference;
+use bimed_ops::DeviceKind;
 use bimed_train::{Length, PretrainConfig, PretrainRun, Scope, pretrain};
 use bimed_vocab::{
     EncodeConfig, InputDocument, Split, Tokenizer, TokenizerOptions, Vocab, encode, save_tokenizer,
@@ -120,7 +120,7 @@ fn child() {
     };
     let (silent, cancel) = (Silent, Cancel::new());
     let context = Context::new(&silent, &cancel);
-    pretrain(&run, &Reference, &Device::flex(), &context).unwrap();
+    pretrain(&run, DeviceKind::Cpu.ops(), &Device::flex(), &context).unwrap();
 }
 
 fn start(run_dir: &Path, threads: usize) -> Child {

@@ -1,0 +1,64 @@
+//! The AdamW step and the gradients' norm, each one pass over memory.
+
+use rayon::prelude::*;
+
+use super::vector::{sum_of, vectorised};
+
+/// Elements a task.
+const CHUNK: usize = 1 << 14;
+
+/// The scalars of [`adamw`], in f32.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalars {
+    /// What the gradient is multiplied by.
+    pub(crate) gradient_scale: f32,
+    /// The decay of the two means.
+    pub(crate) betas: [f32; 2],
+    /// `1 − β`, rounded once: `1 − 0.999` in f32 is off by 5e-5.
+    pub(crate) complements: [f32; 2],
+    /// Added to the corrected root.
+    pub(crate) epsilon: f32,
+    /// `1 / √(1 − β₂ᵗ)`.
+    pub(crate) root_correction: f32,
+    /// `rate / (1 − β₁ᵗ)`.
+    pub(crate) step_size: f32,
+    /// `1 − rate · decay`.
+    pub(crate) kept: f32,
+}
+
+/// Updates `parameter`, `exp_avg` and `exp_avg_sq` in place.
+pub(crate) fn adamw(
+    parameter: &mut [f32],
+    exp_avg: &mut [f32],
+    exp_avg_sq: &mut [f32],
+    gradient: &[f32],
+    scalars: Scalars,
+) {
+    let Scalars { gradient_scale, betas: [beta_1, beta_2], complements: [rest_1, rest_2], .. } =
+        scalars;
+    parameter
+        .par_chunks_mut(CHUNK)
+        .zip(exp_avg.par_chunks_mut(CHUNK).zip(exp_avg_sq.par_chunks_mut(CHUNK)))
+        .zip(gradient.par_chunks(CHUNK))
+        .for_each(|((parameter, (first, second)), gradient)| {
+            vectorised(|| {
+                let moments = first.iter_mut().zip(second.iter_mut());
+                for ((p, (m, v)), g) in parameter.iter_mut().zip(moments).zip(gradient) {
+                    let g = g * gradient_scale;
+                    *m = *m * beta_1 + g * rest_1;
+                    *v = *v * beta_2 + g * g * rest_2;
+                    let denominator = v.sqrt() * scalars.root_correction + scalars.epsilon;
+                    *p = *p * scalars.kept - *m / denominator * scalars.step_size;
+                }
+            });
+        });
+}
+
+/// `Σ x²` in f64 over chunks of a fixed size, in their order.
+pub(crate) fn sum_of_squares(values: &[f32]) -> f64 {
+    let shares: Vec<f64> = values
+        .par_chunks(CHUNK)
+        .map(|chunk| f64::from(vectorised(|| sum_of(chunk, |x| x * x))))
+        .collect();
+    shares.iter().sum()
+}
