@@ -233,7 +233,7 @@ struct Update<F> {
     update: F,
 }
 
-impl<F: FnMut(&ParameterName, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for Update<F> {
+impl<F: FnMut(&ParameterName, Tensor<1>) -> Tensor<1>> ModuleMapper for Update<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
         self.path.0.push(name.to_owned());
     }
@@ -247,8 +247,7 @@ impl<F: FnMut(&ParameterName, Tensor<1>) -> Option<Tensor<1>>> ModuleMapper for 
         param.map(|tensor| {
             let shape = tensor.dims();
             let (is_autodiff, is_trained) = (tensor.is_autodiff(), tensor.is_require_grad());
-            let old = flatten(tensor.inner());
-            let new = (self.update)(&name, old.clone()).unwrap_or(old).reshape(shape);
+            let new = (self.update)(&name, flatten(tensor.inner())).reshape(shape);
             match is_autodiff {
                 true => Tensor::from_inner(new).set_require_grad(is_trained),
                 false => new,
@@ -314,10 +313,10 @@ pub fn take_gradients(
     walk.taken
 }
 
-/// Replaces every parameter for which `update` gives a new value, `[elements]`.
+/// Replaces every parameter, `[elements]`, by what `update` makes of it.
 pub fn update_parameters<M: Module>(
     module: M,
-    update: impl FnMut(&ParameterName, Tensor<1>) -> Option<Tensor<1>>,
+    update: impl FnMut(&ParameterName, Tensor<1>) -> Tensor<1>,
 ) -> M {
     module.map(&mut Update { path: Path::default(), update })
 }
@@ -337,15 +336,15 @@ pub fn load_weights<M: Module>(module: M, weights: &Weights) -> Result<M, LoadEr
     let module = update_parameters(module, |name, old| match name.join(weights) {
         Ok(data) => {
             let elements = data.len();
-            Some(Tensor::from_data(TensorData::new(data, [elements]), &old.device()))
+            Tensor::from_data(TensorData::new(data, [elements]), &old.device())
         }
         Err(LoadError::Missing { names }) => {
             missing.extend(names);
-            None
+            old
         }
         Err(error) => {
             other.get_or_insert(error);
-            None
+            old
         }
     });
     match other {

@@ -50,7 +50,7 @@ impl AdamW {
         drop(list);
         let gradient_scale = self.gradient_scale(norm.clone());
         let module = update_parameters(module, |name, parameter| {
-            let gradient = gradients.remove(&name.path)?;
+            let Some(gradient) = gradients.remove(&name.path) else { return parameter };
             let [exp_avg, exp_avg_sq] = self.moments.remove(&name.path).unwrap_or_else(|| {
                 let zeros = || Tensor::zeros(parameter.dims(), &parameter.device());
                 [zeros(), zeros()]
@@ -59,7 +59,7 @@ impl AdamW {
             let state = AdamWState { parameter, exp_avg, exp_avg_sq };
             let state = ops.adamw_step(state, gradient, &step);
             self.moments.insert(name.path.clone(), [state.exp_avg, state.exp_avg_sq]);
-            Some(state.parameter)
+            state.parameter
         });
         (module, norm)
     }

@@ -179,20 +179,48 @@ pub(crate) fn forward(qkv: &[f32], shape: &Shape) -> Vec<f32> {
         let mut head = Head::new(shape, length);
         let mut context = vec![0.0; length * head.width];
         for index in 0..shape.heads {
-            vectorised(|| {
-                head.load(shape, qkv, start, index);
-                head.attend();
-                let Head { weights, mask, keys, width, value, .. } = &mut head;
-                Head::drop_out(weights, mask, shape, start, index, length, *keys);
-                product(rows(weights, *keys), value, &mut context, length, length, *width);
-                let from = context.chunks_exact(*width);
-                for (to, from) in output.chunks_exact_mut(shape.hidden).zip(from) {
-                    to[index * size..(index + 1) * size].copy_from_slice(&from[..size]);
-                }
-            });
+            let place = Place { shape, qkv, start, index };
+            forward_head(place, &mut head, &mut context[..]);
+            let from = context.chunks_exact(head.width);
+            for (to, from) in output.chunks_exact_mut(shape.hidden).zip(from) {
+                to[index * size..(index + 1) * size].copy_from_slice(&from[..size]);
+            }
         }
     });
     output
+}
+
+/// A head of a sample.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    shape: &'a Shape,
+    /// `[tokens, 3 · hidden]`
+    qkv: &'a [f32],
+    /// The sample's first token.
+    start: usize,
+    /// The head.
+    index: usize,
+}
+
+vectorised! {
+    fn forward_head<'a>(place: Place<'a>, head: &'a mut Head, context: &'a mut [f32]) {
+        let Place { shape, qkv, start, index } = place;
+        head.load(shape, qkv, start, index);
+        head.attend();
+        let Head { weights, mask, keys, width, value, length, .. } = head;
+        Head::drop_out(weights, mask, shape, start, index, *length, *keys);
+        product(rows(weights, *keys), value, context, *length, *length, *width);
+    }
+}
+
+vectorised! {
+    fn backward_head<'a>(place: Place<'a>, head: &'a mut Head, grads: &'a mut HeadGradients, gradient: &'a [f32]) {
+        let Place { shape, qkv, start, index } = place;
+        head.load(shape, qkv, start, index);
+        head.attend();
+        grads.load(shape, gradient, start, index, head.width);
+        grads.compute(head, shape, start, index);
+    }
 }
 
 /// Buffers of one head's gradients.
@@ -223,13 +251,9 @@ pub(crate) fn backward(qkv: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32>
             scores: matrix(head.keys),
         };
         for index in 0..shape.heads {
-            vectorised(|| {
-                head.load(shape, qkv, start, index);
-                head.attend();
-                grads.load(shape, gradient, start, index, head.width);
-                grads.compute(&mut head, shape, start, index);
-                grads.store(shape, output, index, head.width);
-            });
+            let place = Place { shape, qkv, start, index };
+            backward_head(place, &mut head, &mut grads, gradient);
+            grads.store(shape, output, index, head.width);
         }
     });
     output

@@ -25,14 +25,18 @@ pub(crate) fn scatter(gradient: &[f32], ids: &[i32], rows: usize, hidden: usize)
         (rest, at) = (after, row + 1);
     }
     owned.into_par_iter().for_each(|(cells, group)| {
-        vectorised(|| {
-            for &token in group {
-                let from = &gradient[token as usize * hidden..(token as usize + 1) * hidden];
-                for (to, from) in cells.iter_mut().zip(from) {
-                    *to += from;
-                }
-            }
-        });
+        add_tokens(cells, gradient, group);
     });
     table
+}
+
+vectorised! {
+    fn add_tokens<'a>(cells: &'a mut [f32], gradient: &'a [f32], tokens: &'a [u32]) {
+        for &token in tokens {
+            let first = token as usize * cells.len();
+            for (to, from) in cells.iter_mut().zip(&gradient[first..]) {
+                *to += from;
+            }
+        }
+    }
 }

@@ -25,25 +25,26 @@ pub(crate) fn rows_in_place(
     logits
         .par_chunks_mut(vocab)
         .zip(labels.par_iter().zip(weights))
-        .map(|(row, (&label, &weight))| vectorised(|| row_in_place(row, bias, label, weight)))
+        .map(|(row, (&label, &weight))| row_in_place(row, bias, label, weight))
         .collect()
 }
 
-#[inline(always)]
-fn row_in_place(row: &mut [f32], bias: &[f32], label: usize, weight: f32) -> Row {
-    for (x, b) in row.iter_mut().zip(bias) {
-        *x += b;
+vectorised! {
+    fn row_in_place<'a>(row: &'a mut [f32], bias: &'a [f32], label: usize, weight: f32) -> Row {
+        for (x, b) in row.iter_mut().zip(bias) {
+            *x += b;
+        }
+        let largest = maximum(row);
+        let of_label = row[label] - largest;
+        for x in row.iter_mut() {
+            *x = exp(*x - largest);
+        }
+        let sum = sum_of(row, |x| x);
+        let factor = weight / sum;
+        for x in row.iter_mut() {
+            *x *= factor;
+        }
+        row[label] -= weight;
+        Row { nll: sum.ln() - of_label, correct: if of_label >= 0.0 { 1.0 } else { 0.0 } }
     }
-    let largest = maximum(row);
-    let of_label = row[label] - largest;
-    for x in row.iter_mut() {
-        *x = exp(*x - largest);
-    }
-    let sum = sum_of(row, |x| x);
-    let factor = weight / sum;
-    for x in row.iter_mut() {
-        *x *= factor;
-    }
-    row[label] -= weight;
-    Row { nll: sum.ln() - of_label, correct: if of_label >= 0.0 { 1.0 } else { 0.0 } }
 }

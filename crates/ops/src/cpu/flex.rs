@@ -13,7 +13,7 @@ use burn::backend::{Autodiff, Backend, Flex, TensorMetadata, backend_extension};
 use burn::tensor::TensorData;
 
 use super::attention::Shape;
-use super::norm::{Place, Saved};
+use super::norm::{Layer, Place, Saved};
 use super::optimizer::Scalars;
 use super::{attention, embed, entropy, gelu, norm, optimizer};
 use crate::Dropout;
@@ -111,7 +111,8 @@ fn embed_forward(
     };
     let rows = ids.ids.len();
     let (weight, bias) = (elements(weight), elements(bias));
-    let (output, saved) = norm::forward(rows, weight, bias, epsilon as f32, place, None, fill);
+    let layer = Layer { weight, bias, epsilon: epsilon as f32, place, residual: None };
+    let (output, saved) = norm::forward(rows, layer, fill);
     (tensor(output, [rows, hidden]), saved)
 }
 
@@ -131,8 +132,8 @@ fn add_norm_forward(
     };
     let (weight, bias) = (elements(weight), elements(bias));
     let residual = Some(elements(residual));
-    let (output, saved) =
-        norm::forward(shape[0], weight, bias, epsilon as f32, place, residual, fill);
+    let layer = Layer { weight, bias, epsilon: epsilon as f32, place, residual };
+    let (output, saved) = norm::forward(shape[0], layer, fill);
     (tensor(output, shape), saved)
 }
 

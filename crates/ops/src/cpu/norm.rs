@@ -55,17 +55,24 @@ fn multiply(row: &mut [f32], mask: &[f32]) {
     }
 }
 
+/// What [`forward`] computes beside its rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) weight: &'a [f32],
+    pub(crate) bias: &'a [f32],
+    pub(crate) epsilon: f32,
+    pub(crate) place: Place,
+    /// `[rows, hidden]`
+    pub(crate) residual: Option<&'a [f32]>,
+}
+
 /// `norm(place(input) + residual)`. `fill` writes row `row` of the input into its buffer.
 pub(crate) fn forward(
     rows: usize,
-    weight: &[f32],
-    bias: &[f32],
-    epsilon: f32,
-    place: Place,
-    residual: Option<&[f32]>,
+    layer: Layer<'_>,
     fill: impl Fn(usize, &mut [f32]) + Sync,
 ) -> (Vec<f32>, Saved) {
-    let hidden = weight.len();
+    let hidden = layer.weight.len();
     let mut output = vec![0.0; rows * hidden];
     let mut saved = Saved { normal: vec![0.0; rows * hidden], inverse: vec![0.0; rows] };
     let tasks = output
@@ -74,38 +81,47 @@ pub(crate) fn forward(
         .zip(saved.inverse.par_chunks_mut(ROWS))
         .enumerate();
     tasks.for_each(|(task, ((output, normal), inverse))| {
-        let mut mask = vec![0.0; hidden];
-        let each = output.chunks_exact_mut(hidden).zip(normal.chunks_exact_mut(hidden));
-        vectorised(|| {
-            for (at, ((output, normal), inverse)) in each.zip(inverse).enumerate() {
-                let row = task * ROWS + at;
-                fill(row, normal);
-                if let Place::Input(dropout) = place {
-                    dropout.fill_row(row as u64, &mut mask);
-                    multiply(normal, &mask);
-                }
-                if let Some(residual) = residual {
-                    let residual = &residual[row * hidden..(row + 1) * hidden];
-                    for (x, r) in normal.iter_mut().zip(residual) {
-                        *x += r;
-                    }
-                }
-                let (mean, scale) = statistics(normal, epsilon);
-                *inverse = scale;
-                for (x, (y, (w, b))) in
-                    normal.iter_mut().zip(output.iter_mut().zip(weight.iter().zip(bias)))
-                {
-                    *x = (*x - mean) * scale;
-                    *y = *x * w + b;
-                }
-                if let Place::Output(dropout) = place {
-                    dropout.fill_row(row as u64, &mut mask);
-                    multiply(output, &mask);
-                }
-            }
-        });
+        let first = task * ROWS;
+        for (at, row) in normal.chunks_exact_mut(hidden).enumerate() {
+            fill(first + at, row);
+        }
+        forward_rows(layer, first, output, normal, inverse);
     });
     (output, saved)
+}
+
+vectorised! {
+    fn forward_rows<'a>(layer: Layer<'a>, first: usize, output: &'a mut [f32], normal: &'a mut [f32], inverse: &'a mut [f32]) {
+        let Layer { weight, bias, epsilon, place, residual } = layer;
+        let hidden = weight.len();
+        let mut mask = vec![0.0; hidden];
+        let each = output.chunks_exact_mut(hidden).zip(normal.chunks_exact_mut(hidden));
+        for (at, ((output, normal), inverse)) in each.zip(inverse).enumerate() {
+            let row = first + at;
+            if let Place::Input(dropout) = place {
+                dropout.fill_row(row as u64, &mut mask);
+                multiply(normal, &mask);
+            }
+            if let Some(residual) = residual {
+                let residual = &residual[row * hidden..(row + 1) * hidden];
+                for (x, r) in normal.iter_mut().zip(residual) {
+                    *x += r;
+                }
+            }
+            let (mean, scale) = statistics(normal, epsilon);
+            *inverse = scale;
+            for (x, (y, (w, b))) in
+                normal.iter_mut().zip(output.iter_mut().zip(weight.iter().zip(bias)))
+            {
+                *x = (*x - mean) * scale;
+                *y = *x * w + b;
+            }
+            if let Place::Output(dropout) = place {
+                dropout.fill_row(row as u64, &mut mask);
+                multiply(output, &mask);
+            }
+        }
+    }
 }
 
 /// The gradients of [`forward`].
@@ -135,7 +151,8 @@ pub(crate) fn backward(
     let mut partial = vec![0.0; tasks * 2 * hidden];
     sum.par_chunks_mut(ROWS * hidden).zip(partial.par_chunks_mut(2 * hidden)).enumerate().for_each(
         |(task, (sum, partial))| {
-            backward_rows(saved, weight, gradient, place, task * ROWS, sum, partial);
+            let first = task * ROWS;
+            backward_rows(saved, weight, gradient, place, first, sum, partial);
         },
     );
     let (weight_gradient, bias_gradient) = add_partials(&partial, hidden);
@@ -143,13 +160,7 @@ pub(crate) fn backward(
         Place::Input(dropout) => {
             let mut input = sum.clone();
             input.par_chunks_mut(ROWS * hidden).enumerate().for_each(|(task, rows)| {
-                let mut mask = vec![0.0; hidden];
-                vectorised(|| {
-                    for (at, row) in rows.chunks_exact_mut(hidden).enumerate() {
-                        dropout.fill_row((task * ROWS + at) as u64, &mut mask);
-                        multiply(row, &mask);
-                    }
-                });
+                mask_rows(dropout, task * ROWS, rows, hidden);
             });
             (input, has_residual.then_some(sum))
         }
@@ -159,22 +170,14 @@ pub(crate) fn backward(
     Gradients { input, residual, weight: weight_gradient, bias: bias_gradient }
 }
 
-/// `ds = (dŷ − mean(dŷ) − x̂ · mean(dŷ x̂)) / deviation` with `dŷ = dy · weight`, row by row; and the
-/// task's share of `Σ dy x̂` and `Σ dy`.
-fn backward_rows(
-    saved: &Saved,
-    weight: &[f32],
-    gradient: &[f32],
-    place: Place,
-    first: usize,
-    sum: &mut [f32],
-    partial: &mut [f32],
-) {
-    let hidden = weight.len();
-    let (of_weight, of_bias) = partial.split_at_mut(hidden);
-    let mut dy = vec![0.0; hidden];
-    let mut mask = vec![0.0; hidden];
-    vectorised(|| {
+vectorised! {
+    /// `ds = (dŷ − mean(dŷ) − x̂ · mean(dŷ x̂)) / deviation` with `dŷ = dy · weight`, row by row; and the
+    /// task's share of `Σ dy x̂` and `Σ dy`.
+    fn backward_rows<'a>(saved: &'a Saved, weight: &'a [f32], gradient: &'a [f32], place: Place, first: usize, sum: &'a mut [f32], partial: &'a mut [f32]) {
+        let hidden = weight.len();
+        let (of_weight, of_bias) = partial.split_at_mut(hidden);
+        let mut dy = vec![0.0; hidden];
+        let mut mask = vec![0.0; hidden];
         for (at, ds) in sum.chunks_exact_mut(hidden).enumerate() {
             let row = first + at;
             let span = row * hidden..(row + 1) * hidden;
@@ -197,7 +200,7 @@ fn backward_rows(
                 *out = saved.inverse[row] * (g - mean - x * product);
             }
         }
-    });
+    }
 }
 
 /// Adds the tasks' shares in the order of the tasks.
@@ -218,13 +221,7 @@ pub(crate) fn column_sums(rows: &[f32], columns: usize) -> Vec<f32> {
         .par_chunks(ROWS * columns)
         .map(|rows| {
             let mut share = vec![0.0; columns];
-            vectorised(|| {
-                for row in rows.chunks_exact(columns) {
-                    for (sum, value) in share.iter_mut().zip(row) {
-                        *sum += value;
-                    }
-                }
-            });
+            add_rows(&mut share[..], rows);
             share
         })
         .collect();
@@ -239,13 +236,35 @@ pub(crate) fn column_sums(rows: &[f32], columns: usize) -> Vec<f32> {
 
 /// Adds `bias` to every row.
 pub(crate) fn add_to_rows(rows: &mut [f32], bias: &[f32]) {
-    rows.par_chunks_mut(ROWS * bias.len()).for_each(|rows| {
-        vectorised(|| {
-            for row in rows.chunks_exact_mut(bias.len()) {
-                for (x, b) in row.iter_mut().zip(bias) {
-                    *x += b;
-                }
+    rows.par_chunks_mut(ROWS * bias.len()).for_each(|rows| add_to_each(rows, bias));
+}
+
+vectorised! {
+    fn add_to_each<'a>(rows: &'a mut [f32], bias: &'a [f32]) {
+        for row in rows.chunks_exact_mut(bias.len()) {
+            for (x, b) in row.iter_mut().zip(bias) {
+                *x += b;
             }
-        });
-    });
+        }
+    }
+}
+
+vectorised! {
+    fn add_rows<'a>(sum: &'a mut [f32], rows: &'a [f32]) {
+        for row in rows.chunks_exact(sum.len()) {
+            for (sum, value) in sum.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}
+
+vectorised! {
+    fn mask_rows<'a>(dropout: Dropout, first: usize, rows: &'a mut [f32], hidden: usize) {
+        let mut mask = vec![0.0; hidden];
+        for (at, row) in rows.chunks_exact_mut(hidden).enumerate() {
+            dropout.fill_row((first + at) as u64, &mut mask);
+            multiply(row, &mask);
+        }
+    }
 }

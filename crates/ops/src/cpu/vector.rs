@@ -2,11 +2,35 @@
 //!
 //! Sums run over sixteen lanes and then over the lanes in order, whatever the machine's vectors are.
 
-/// Runs `body` with the widest vector instructions that the processor has.
-#[inline(always)]
-pub(crate) fn vectorised<R>(body: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(body)
+/// Declares a function whose body is compiled for the widest vector instructions that the processor
+/// has; which, is found at run time.
+///
+/// What the body calls must be `#[inline(always)]`: only what is inlined has the instructions. A
+/// closure handed to the dispatcher would stay a call into code without them, and `mul_add` a call
+/// into the mathematics library.
+macro_rules! vectorised {
+    ($(#[$meta:meta])* fn $name:ident<$life:lifetime>(
+        $($argument:ident: $type:ty),* $(,)?
+    ) $(-> $output:ty)? $body:block) => {
+        $(#[$meta])*
+        fn $name<$life>($($argument: $type),*) $(-> $output)? {
+            struct Arguments<$life>($($type,)* std::marker::PhantomData<&$life ()>);
+            impl<$life> pulp::NullaryFnOnce for Arguments<$life> {
+                type Output = vectorised!(@output $($output)?);
+
+                #[inline(always)]
+                fn call(self) -> Self::Output {
+                    let Self($($argument,)* _) = self;
+                    $body
+                }
+            }
+            pulp::Arch::new().dispatch(Arguments($($argument,)* std::marker::PhantomData))
+        }
+    };
+    (@output) => { () };
+    (@output $output:ty) => { $output };
 }
+pub(crate) use vectorised;
 
 /// Lanes of every sum.
 const LANES: usize = 16;
