@@ -111,7 +111,13 @@ pub struct HeadConfig {
 
 impl Default for HeadConfig {
     fn default() -> Self {
-        Self { max_steps: 1_000, learning_rate: 1e-3, validate_every_steps: 50, flat_below: 0.005, languages: Vec::new() }
+        Self {
+            max_steps: 1_000,
+            learning_rate: 1e-3,
+            validate_every_steps: 50,
+            flat_below: 0.005,
+            languages: Vec::new(),
+        }
     }
 }
 
