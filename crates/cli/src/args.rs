@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use bimed_ops::DeviceKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Documents in, bilingual medical BERT out.
@@ -40,35 +41,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) threads: Option<u16>,
     /// Where to compute: cpu, cuda, cuda:N or wgpu
     #[arg(long, value_name = "DEVICE", global = true, default_value = "cpu")]
-    pub(crate) device: DeviceChoice,
-}
-
-/// `--device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DeviceChoice {
-    /// The processor.
-    Cpu,
-    /// The CUDA device of this number.
-    Cuda(u32),
-    /// The first device that Vulkan, Metal or WebGPU offers.
-    Wgpu,
-}
-
-impl std::str::FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':').map_or((text, None), |(kind, number)| (kind, Some(number))) {
-            ("cpu", None) => Ok(Self::Cpu),
-            ("wgpu", None) => Ok(Self::Wgpu),
-            ("cuda", None) => Ok(Self::Cuda(0)),
-            ("cuda", Some(number)) => number
-                .parse()
-                .map(Self::Cuda)
-                .map_err(|_| format!("found the device number `{number}`, expected 0 or more")),
-            _ => Err(format!("found `{text}`, expected `cpu`, `cuda`, `cuda:N` or `wgpu`")),
-        }
-    }
+    pub(crate) device: DeviceKind,
 }
 
 #[derive(Debug, Subcommand)]
@@ -221,16 +194,5 @@ mod tests {
             let call = format!("bimed {}", command.get_name());
             assert!(help.contains("Example") && help.contains(&call), "{call}");
         }
-    }
-
-    #[test]
-    fn devices_are_read_and_refused() {
-        let check = |text: &str, expected: Result<DeviceChoice, &str>| {
-            assert_eq!(text.parse::<DeviceChoice>(), expected.map_err(str::to_owned));
-        };
-        check("cpu", Ok(DeviceChoice::Cpu));
-        check("cuda:3", Ok(DeviceChoice::Cuda(3)));
-        check("cuda:x", Err("found the device number `x`, expected 0 or more"));
-        check("gpu", Err("found `gpu`, expected `cpu`, `cuda`, `cuda:N` or `wgpu`"));
     }
 }

@@ -68,7 +68,7 @@ impl std::error::Error for UsageError {}
 /// The exit code of a failure; `signal` is what was received meanwhile.
 pub(crate) fn exit_of(error: &anyhow::Error, signal: Option<u8>) -> Exit {
     let has = |test: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(test);
-    if let (true, Some(signal)) = (has(|cause| cause.is::<Cancelled>()), signal) {
+    if let (true, Some(signal)) = (has(is_cancelled), signal) {
         return Exit::Signal(signal);
     }
     if has(|cause| cause.is::<UsageError>() || cause.is::<Faults>()) {
@@ -95,12 +95,36 @@ pub(crate) fn render(error: &anyhow::Error) -> String {
     text
 }
 
+/// Whether `cause` is an interruption; a library's own error hides the one that it passes on.
+fn is_cancelled(cause: &(dyn std::error::Error + 'static)) -> bool {
+    cause.is::<Cancelled>()
+        || matches!(cause.downcast_ref(), Some(bimed_corpus::Error::Cancelled(_)))
+        || matches!(cause.downcast_ref(), Some(bimed_vocab::Error::Cancelled(_)))
+        || matches!(cause.downcast_ref(), Some(bimed_train::Error::Cancelled(_)))
+}
+
 /// Every library's errors know their own advice.
 fn hint_of(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(usage) = cause.downcast_ref::<UsageError>() {
         return usage.hint.clone();
     }
-    cause.downcast_ref::<bimed_artifact::Error>().and_then(bimed_artifact::Error::hint)
+    macro_rules! hint_of_any {
+        ($($error:ty),* $(,)?) => {
+            $(if let Some(error) = cause.downcast_ref::<$error>() {
+                return error.hint();
+            })*
+        };
+    }
+    hint_of_any!(
+        bimed_artifact::Error,
+        bimed_checkpoint::Error,
+        bimed_corpus::Error,
+        bimed_eval::Error,
+        bimed_ops::DeviceError,
+        bimed_train::Error,
+        bimed_vocab::Error,
+    );
+    None
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Cli, Command};
+use commands::Last;
 use failure::Exit;
 use process::Signals;
 use session::Session;
@@ -78,17 +79,17 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
         Command::Predict(_) => commands::comes_later("predict"),
         Command::Explain(_) => commands::comes_later("explain"),
         Command::Compare(args) => commands::compare(session, &args),
-        Command::Run(args)
-        | Command::Corpus(args)
-        | Command::Vocab(args)
-        | Command::Encode(args)
-        | Command::Transplant(args)
-        | Command::Pretrain(args)
-        | Command::Export(args)
-        | Command::Eval(args)
-        | Command::Plan(args) => {
+        Command::Run(args) => commands::run(session, &args, Last::All),
+        Command::Corpus(args) => commands::run(session, &args, Last::Corpus),
+        Command::Vocab(args) => commands::run(session, &args, Last::Vocab),
+        Command::Encode(args) => commands::run(session, &args, Last::Encode),
+        Command::Transplant(args) => commands::run(session, &args, Last::Transplant),
+        Command::Pretrain(args) => commands::run(session, &args, Last::Pretrain),
+        Command::Export(args) => commands::run(session, &args, Last::Export),
+        Command::Eval(args) => commands::run(session, &args, Last::Eval),
+        Command::Plan(args) => {
             sections::read_arms(session, &args)?;
-            commands::comes_later("run")
+            commands::comes_later("plan")
         }
     }
 }

@@ -4,11 +4,13 @@ mod compare;
 mod doctor;
 mod inspect;
 mod new;
+mod run;
 
 pub(crate) use compare::compare;
 pub(crate) use doctor::doctor;
 pub(crate) use inspect::inspect;
 pub(crate) use new::new;
+pub(crate) use run::{Last, run};
 
 use crate::failure::{Exit, UsageError};
 

@@ -20,13 +20,32 @@ pub(crate) type RangeFaults = Vec<(String, String)>;
 pub(crate) struct Composer<'a> {
     tree: &'a Node,
     directory: &'a Path,
+    shared: Option<&'a Node>,
     faults: Vec<Fault>,
 }
 
 impl<'a> Composer<'a> {
     /// Over `tree`; relative paths begin at `directory`.
     pub(crate) fn new(tree: &'a Node, directory: &'a Path) -> Self {
-        Self { tree, directory, faults: Vec::new() }
+        Self { tree, directory, shared: None, faults: Vec::new() }
+    }
+
+    /// With the file as it is without its arms.
+    pub(crate) fn with_shared(self, shared: &'a Node) -> Self {
+        Self { shared: Some(shared), ..self }
+    }
+
+    /// Reads the file as it is without its arms. Its faults count for nothing.
+    pub(crate) fn shared(&self) -> Option<Self> {
+        self.shared.map(|tree| Self::new(tree, self.directory))
+    }
+
+    /// The string at `path`, as it is written.
+    pub(crate) fn text(&self, path: &str) -> Option<&str> {
+        match &self.tree.get(&KeyPath::parse(path))?.value {
+            Value::String(text) => Some(text),
+            _ => None,
+        }
     }
 
     /// Every fault so far.

@@ -100,16 +100,16 @@ impl ExperimentFile {
         let mut faults = Vec::new();
         let mut base = self.tree.clone();
         let arms = self.arm_tables(&mut base, &mut faults);
+        // What is wrong here is wrong in every arm that does not replace it, and said there.
+        let shared = self.layered(base.clone(), &mut Vec::new());
         let mut composed = Vec::new();
         for (name, set) in arms {
             let mut tree = base.clone();
             if let Some(set) = set {
                 layers::apply_arm(&mut tree, &set, &mut faults);
             }
-            layers::apply_environment(&mut tree, &self.environment, &mut faults);
-            layers::apply_sets(&mut tree, &self.sets, &mut faults);
-            layers::expand_variables(&mut tree, &self.directory, &mut faults);
-            let mut composer = Composer::new(&tree, &self.directory);
+            let tree = self.layered(tree, &mut faults);
+            let mut composer = Composer::new(&tree, &self.directory).with_shared(&shared);
             let config = compose(&mut composer);
             faults.extend(composer.into_faults());
             composed.extend(config.map(|config| Arm { name, config, resolved: tree.to_toml() }));
@@ -118,6 +118,14 @@ impl ExperimentFile {
         faults.retain(|fault| self.faults.iter().all(|syntax| syntax.origin != fault.origin));
         faults.extend(self.faults.iter().cloned());
         if faults.is_empty() { Ok(composed) } else { Err(Faults::new(&self.path, faults)) }
+    }
+
+    /// `tree` under the environment and `--set`, its variables expanded.
+    fn layered(&self, mut tree: Node, faults: &mut Vec<Fault>) -> Node {
+        layers::apply_environment(&mut tree, &self.environment, faults);
+        layers::apply_sets(&mut tree, &self.sets, faults);
+        layers::expand_variables(&mut tree, &self.directory, faults);
+        tree
     }
 
     /// Takes `[[arm]]` out of the tree: the name of each arm and its `set`.

@@ -3,26 +3,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use bimed_artifact::{Artifact, Context, Hash, Input, Manifest, SourceLineage, Store};
+use bimed_artifact::{Artifact, Context, Manifest, Store};
 use serde_json::Value;
 
+use super::recipe::Recipe;
 use crate::progress::duration;
 use crate::session::Session;
-
-/// All that decides what a stage makes.
-#[derive(Debug, Clone)]
-pub(crate) struct Recipe {
-    /// The stage.
-    pub(crate) stage: &'static str,
-    /// The hash of all that follows.
-    pub(crate) key: Hash,
-    /// The stage's resolved config.
-    pub(crate) config: Value,
-    /// What it reads.
-    pub(crate) inputs: Vec<Input>,
-    /// Every source it goes back to.
-    pub(crate) lineage: Vec<SourceLineage>,
-}
 
 /// How far an artifact is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +22,15 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// How far the artifact of `recipe` is in `store`.
+    pub(crate) fn of(store: &Store, recipe: &Recipe) -> anyhow::Result<Self> {
+        Ok(match store.find(recipe.stage, &recipe.key)? {
+            Some(_) => Self::UpToDate,
+            None if store.partial_path(recipe.stage, &recipe.key).exists() => Self::Resumes,
+            None => Self::ToDo,
+        })
+    }
+
     /// As `plan` shows it.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -68,14 +63,16 @@ pub(crate) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    /// Over `store`; with `fresh`, what is there is made again, once.
-    pub(crate) fn new(session: &'a Session, store: Store, fresh: bool) -> Self {
+    /// Without an arm yet; with `fresh`, what is there is made again, once.
+    pub(crate) fn new(session: &'a Session, fresh: bool) -> Self {
+        let store = Store::new("");
         Self { session, store, fresh, arm: String::new(), made: Vec::new() }
     }
 
-    /// From now on for this arm.
-    pub(crate) fn begin_arm(&mut self, arm: &str) {
+    /// From now on for this arm, over `store`.
+    pub(crate) fn begin_arm(&mut self, arm: &str, store: Store) {
         arm.clone_into(&mut self.arm);
+        self.store = store;
     }
 
     /// What stages take.
@@ -88,13 +85,9 @@ impl<'a> Workshop<'a> {
         self.made
     }
 
-    /// How far the artifact of `recipe` is.
-    pub(crate) fn state(&self, recipe: &Recipe) -> anyhow::Result<State> {
-        Ok(match self.store.find(recipe.stage, &recipe.key)? {
-            Some(_) => State::UpToDate,
-            None if self.store.partial_path(recipe.stage, &recipe.key).exists() => State::Resumes,
-            None => State::ToDo,
-        })
+    /// The artifact of `recipe`, where it is made.
+    pub(crate) fn find(&self, recipe: &Recipe) -> anyhow::Result<Option<Artifact>> {
+        Ok(self.store.find(recipe.stage, &recipe.key)?)
     }
 
     /// The artifact of `recipe`: found, or made by `work`, which writes into an empty directory and
@@ -104,7 +97,7 @@ impl<'a> Workshop<'a> {
         recipe: Recipe,
         work: impl FnOnce(&Path, &Context<'_>) -> anyhow::Result<Value>,
     ) -> anyhow::Result<Artifact> {
-        if let Some(found) = self.find(&recipe)? {
+        if let Some(found) = self.take(&recipe)? {
             return Ok(found);
         }
         let began = Instant::now();
@@ -120,7 +113,7 @@ impl<'a> Workshop<'a> {
         recipe: Recipe,
         work: impl FnOnce(&Path, &Context<'_>) -> anyhow::Result<Value>,
     ) -> anyhow::Result<Artifact> {
-        if let Some(found) = self.find(&recipe)? {
+        if let Some(found) = self.take(&recipe)? {
             return Ok(found);
         }
         let began = Instant::now();
@@ -132,7 +125,7 @@ impl<'a> Workshop<'a> {
 
     /// With `--fresh`, what an earlier call left is forgotten; what this call made is kept, since
     /// arms share it.
-    fn find(&mut self, recipe: &Recipe) -> anyhow::Result<Option<Artifact>> {
+    fn take(&mut self, recipe: &Recipe) -> anyhow::Result<Option<Artifact>> {
         self.session.signals.cancel().check()?;
         let ours = self.made.iter().any(|made| made.artifact.manifest.key == recipe.key);
         if self.fresh && !ours {
@@ -171,7 +164,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::args::{DeviceChoice, GlobalArgs};
+    use bimed_ops::DeviceKind;
+
+    use crate::args::GlobalArgs;
     use crate::process::Signals;
 
     fn session() -> Session {
@@ -180,7 +175,7 @@ mod tests {
             json: false,
             quiet: true,
             threads: None,
-            device: DeviceChoice::Cpu,
+            device: DeviceKind::Cpu,
         };
         Session::new(global, Signals::listen().unwrap())
     }
@@ -205,7 +200,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let session = session();
         let calls = |fresh: bool, times: usize| {
-            let mut workshop = Workshop::new(&session, Store::new(root.path()), fresh);
+            let mut workshop = Workshop::new(&session, fresh);
+            workshop.begin_arm("main", Store::new(root.path()));
             let mut worked = 0;
             for _ in 0..times {
                 let made = workshop.make(recipe("환자"), |directory, _| {
@@ -223,20 +219,21 @@ mod tests {
     fn a_failure_leaves_nothing_unless_the_stage_resumes() {
         let root = tempfile::tempdir().unwrap();
         let session = session();
-        let mut workshop = Workshop::new(&session, Store::new(root.path()), false);
+        let mut workshop = Workshop::new(&session, false);
+        workshop.begin_arm("main", Store::new(root.path()));
         let fails = |directory: &Path, _: &Context<'_>| {
             write(directory, "half")?;
             anyhow::bail!("disk full")
         };
         workshop.make(recipe("a"), fails).unwrap_err();
-        assert_eq!(workshop.state(&recipe("a")).unwrap(), State::ToDo);
+        assert_eq!(State::of(&workshop.store, &recipe("a")).unwrap(), State::ToDo);
         workshop.resume(recipe("a"), fails).unwrap_err();
-        assert_eq!(workshop.state(&recipe("a")).unwrap(), State::Resumes);
+        assert_eq!(State::of(&workshop.store, &recipe("a")).unwrap(), State::Resumes);
         let goes_on = |directory: &Path, _: &Context<'_>| {
             assert_eq!(fs::read_to_string(directory.join("vocab.txt"))?, "half");
             write(directory, "whole")
         };
         workshop.resume(recipe("a"), goes_on).unwrap();
-        assert_eq!(workshop.state(&recipe("a")).unwrap(), State::UpToDate);
+        assert_eq!(State::of(&workshop.store, &recipe("a")).unwrap(), State::UpToDate);
     }
 }

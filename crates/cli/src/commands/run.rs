@@ -1,0 +1,306 @@
+//! `bimed run` and the commands of one stage each: every stage of every arm in order.
+
+use std::path::{Path, PathBuf};
+
+use bimed_artifact::{Store, create_private_dir, write_atomic};
+use bimed_ops::DeviceKind;
+use fs_err as fs;
+use serde_json::json;
+
+use crate::args::ExperimentArgs;
+use crate::experiment::Arm;
+use crate::failure::{Exit, UsageError};
+use crate::output::{bytes, table};
+use crate::progress::duration;
+use crate::sections::{Experiment, read_arms};
+use crate::session::Session;
+use crate::stages::encode::Encoding;
+use crate::stages::head::Head;
+use crate::stages::inputs::{MissingInput, missing};
+use crate::stages::report::{ArmReport, write_experiment};
+use crate::stages::{
+    Made, Stages, Survey, Workshop, corpus, export, figures, pretrain, transplant, vocab,
+};
+
+/// The resolved experiment of an arm.
+const EXPERIMENT_FILE: &str = "experiment.toml";
+
+/// The stages, in their order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Last {
+    /// `[corpus]`.
+    Corpus,
+    /// `[vocab]`.
+    Vocab,
+    /// `[encode]`.
+    Encode,
+    /// `[transplant]`.
+    Transplant,
+    /// `[pretrain]`.
+    Pretrain,
+    /// `[export]`.
+    Export,
+    /// `[eval]`.
+    Eval,
+    /// All there are.
+    All,
+}
+
+impl Last {
+    /// The section without which there is nothing to do.
+    fn section(self) -> &'static str {
+        match self {
+            Self::Corpus => "corpus",
+            Self::Vocab => "vocab",
+            Self::Encode => "encode",
+            Self::Transplant => "transplant",
+            Self::Pretrain => "pretrain",
+            Self::Export => "export",
+            Self::Eval => "eval",
+            Self::All => "experiment",
+        }
+    }
+
+    fn is_there(self, experiment: &Experiment) -> bool {
+        match self {
+            Self::Corpus => experiment.corpus.is_some(),
+            Self::Vocab => experiment.vocab.is_some(),
+            Self::Encode => experiment.encode.is_some(),
+            Self::Transplant => experiment.transplant.is_some(),
+            Self::Pretrain => experiment.pretrain.is_some(),
+            Self::Export => experiment.export.is_some(),
+            Self::Eval => experiment.eval.is_some(),
+            Self::All => true,
+        }
+    }
+}
+
+/// A file or directory for the user, beside the store.
+#[derive(Debug)]
+struct Output {
+    arm: String,
+    what: &'static str,
+    path: PathBuf,
+    state: String,
+    figures: String,
+}
+
+/// Does every stage up to `last`, of every arm that `args` asks for.
+pub(crate) fn run(session: &Session, args: &ExperimentArgs, last: Last) -> anyhow::Result<Exit> {
+    let arms = read_arms(session, args)?;
+    if let Some(arm) = arms.iter().find(|arm| !last.is_there(&arm.config)) {
+        let section = last.section();
+        let message = format!("the arm `{}` has no section `[{section}]`", arm.name);
+        return Err(UsageError::new(message).into());
+    }
+    check_inputs(&arms, last)?;
+    check_device(&arms, session.global.device)?;
+    let survey = Survey::default();
+    let mut workshop = Workshop::new(session, args.fresh);
+    let mut outputs = Vec::new();
+    let mut reports = Vec::new();
+    for arm in &arms {
+        let store = Store::new(&arm.config.experiment.store);
+        let stages = Stages { arm, store: &store, survey: &survey, device: session.global.device };
+        workshop.begin_arm(&arm.name, store.clone());
+        write_resolved(arm)?;
+        run_arm(&stages, &mut workshop, last, args.fresh, &mut outputs)?;
+        if last >= Last::Pretrain && arm.config.transplant.is_some() {
+            let report = ArmReport::of_arm(&stages, &workshop, None)?;
+            let path = report.write(&arm.config.arm_directory(&arm.name))?;
+            outputs.push(Output::new(&arm.name, "report", path));
+            reports.push(report);
+        }
+    }
+    if let (Some(arm), true) = (arms.first(), last >= Last::Eval) {
+        let directory = arm.config.directory();
+        let path = write_experiment(&directory, &arm.config.experiment.name, &reports, None)?;
+        outputs.push(Output::new("", "report", path));
+    }
+    let made = workshop.into_made();
+    show(session, &made, &outputs);
+    let is_partial = made.iter().any(|made| made.artifact.manifest.summary["partial"] == true);
+    Ok(if is_partial { Exit::Partial } else { Exit::Done })
+}
+
+fn run_arm(
+    stages: &Stages<'_>,
+    workshop: &mut Workshop<'_>,
+    last: Last,
+    fresh: bool,
+    outputs: &mut Vec<Output>,
+) -> anyhow::Result<()> {
+    let experiment = stages.experiment();
+    if let Some(section) = &experiment.corpus {
+        corpus::make(workshop, corpus::recipe(stages.survey, section)?, section)?;
+    }
+    if last >= Last::Vocab && experiment.vocab.is_some() {
+        vocab::make(stages, workshop)?;
+    }
+    if last >= Last::Encode && experiment.encode.is_some() {
+        Encoding::of_arm(stages)?.make(workshop)?;
+    }
+    if last >= Last::Transplant && experiment.transplant.is_some() {
+        if let Some(head) = Head::of_arm(stages)? {
+            head.make(stages, workshop)?;
+        }
+        transplant::make(stages, workshop)?;
+    }
+    if last >= Last::Pretrain && experiment.pretrain.is_some() {
+        pretrain::make(stages, workshop)?;
+    }
+    if last >= Last::Export && experiment.export.is_some() {
+        let exported = export::make(stages, workshop, fresh)?;
+        let state = if exported.is_up_to_date { "up to date" } else { "written" };
+        outputs.push(Output {
+            arm: stages.arm.name.clone(),
+            what: export::STAGE,
+            path: exported.dir,
+            state: state.to_owned(),
+            figures: format!("to publish: {}", exported.upload),
+        });
+    }
+    Ok(())
+}
+
+/// Everything that is missing, before anything is written.
+fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Result<()> {
+    let mut found: Vec<MissingInput> = arms
+        .iter()
+        .flat_map(|arm| missing(&arm.config, last == Last::Corpus))
+        .filter(|missing| missing.is_needed)
+        .collect();
+    found.sort();
+    found.dedup();
+    if found.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = found.iter().map(|missing| format!("  {}", missing.line())).collect();
+    let count = match found.len() {
+        1 => "1 input is".to_owned(),
+        count => format!("{count} inputs are"),
+    };
+    let message = format!("{count} not there:\n{}", lines.join("\n"));
+    let hint = "correct the paths (`--set experiment.paths.NAME=/where/it/is`), or take the \
+                sources out; `bimed plan` shows the rest";
+    Err(UsageError::new(message).with_hint(hint).into())
+}
+
+/// What the device cannot do, before anything is written.
+fn check_device(arms: &[Arm<Experiment>], device: DeviceKind) -> anyhow::Result<()> {
+    let wants = arms.iter().find(|arm| arm.config.needs_accelerator());
+    if let (Some(arm), DeviceKind::Cpu) = (wants, device) {
+        let message = format!(
+            "the arm `{}` has `pretrain.precision` = `bf16`, which the device `cpu` does not compute",
+            arm.name
+        );
+        let hint = "add `--device cuda`, or `--set pretrain.precision=f32`";
+        return Err(UsageError::new(message).with_hint(hint).into());
+    }
+    let name = match device {
+        DeviceKind::Cpu => "cpu",
+        DeviceKind::Cuda(_) => "cuda",
+        DeviceKind::Wgpu => "wgpu",
+    };
+    if !DeviceKind::built().contains(&name) {
+        let message = format!("this build of `bimed` has no `{name}` device");
+        let hint = format!("build it with `--features {name}`");
+        return Err(UsageError::new(message).with_hint(hint).into());
+    }
+    Ok(())
+}
+
+/// The arm's experiment, complete, beside what it makes; written before any stage.
+fn write_resolved(arm: &Arm<Experiment>) -> anyhow::Result<()> {
+    let directory = arm.config.arm_directory(&arm.name);
+    let path = directory.join(EXPERIMENT_FILE);
+    let text = toml::to_string_pretty(&arm.resolved)?;
+    if fs::read_to_string(&path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
+    create_private_dir(&directory)?;
+    Ok(write_atomic(&path, text.as_bytes())?)
+}
+
+impl Output {
+    fn new(arm: &str, what: &'static str, path: PathBuf) -> Self {
+        let (state, figures) = ("written".to_owned(), String::new());
+        Self { arm: arm.to_owned(), what, path, state, figures }
+    }
+}
+
+/// What was made and where.
+fn show(session: &Session, made: &[Made], outputs: &[Output]) {
+    let heading = ["arm", "stage", "", "size", "figures", "where"].map(str::to_owned).to_vec();
+    let mut rows = vec![heading];
+    let mut values = Vec::new();
+    for one in made {
+        let manifest = &one.artifact.manifest;
+        let size: u64 = manifest.files.iter().map(|file| file.bytes).sum();
+        let state = one.took.map_or("up to date".to_owned(), duration);
+        let figures = figures::of(&manifest.stage, &manifest.summary);
+        rows.push(vec![
+            one.arm.clone(),
+            manifest.stage.clone(),
+            state,
+            bytes(size),
+            figures,
+            shown(&one.artifact.dir),
+        ]);
+        values.push(json!({
+            "arm": one.arm,
+            "stage": manifest.stage,
+            "path": one.artifact.dir,
+            "bytes": size,
+            "up_to_date": one.took.is_none(),
+            "seconds": one.took.map(|took| took.as_secs_f64()),
+        }));
+    }
+    for output in outputs {
+        rows.push(vec![
+            output.arm.clone(),
+            output.what.to_owned(),
+            output.state.clone(),
+            bytes(size_of(&output.path)),
+            output.figures.clone(),
+            shown(&output.path),
+        ]);
+        values.push(json!({
+            "arm": output.arm,
+            "stage": output.what,
+            "path": output.path,
+            "state": output.state,
+        }));
+    }
+    session.result(&table(&rows), &json!({ "event": "result", "made": values }));
+}
+
+/// The bytes of a file, or of all files of a directory.
+fn size_of(path: &Path) -> u64 {
+    match fs::read_dir(path) {
+        Ok(entries) => entries.flatten().map(|entry| size_of(&entry.path())).sum(),
+        Err(_) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+    }
+}
+
+/// A path from the working directory, where it lies under it.
+pub(crate) fn shown(path: &Path) -> String {
+    let simple: PathBuf = normal(path);
+    let here = std::env::current_dir().unwrap_or_default();
+    simple.strip_prefix(&here).unwrap_or(&simple).display().to_string()
+}
+
+/// Without `.` and `..`, as the path is written.
+fn normal(path: &Path) -> PathBuf {
+    let mut parts = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir if parts.file_name().is_some() => {
+                parts.pop();
+            }
+            other => parts.push(other),
+        }
+    }
+    parts
+}

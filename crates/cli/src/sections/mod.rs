@@ -1,0 +1,273 @@
+//! The sections of an experiment file: which there are, what they are read as, and the checks that
+//! concern several of them. The structs of the stages belong to the stages' crates.
+
+mod own;
+
+use std::path::PathBuf;
+
+use bimed_corpus::{CorpusConfig, SourceConfig};
+use bimed_eval::EvalConfig;
+use bimed_train::{Precision, PretrainConfig};
+use bimed_vocab::{EncodeConfig, Policy, VocabConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::args::ExperimentArgs;
+use crate::experiment::{Arm, Composer, ExperimentFile, nearest};
+use crate::failure::UsageError;
+use crate::session::Session;
+
+pub(crate) use own::{ExperimentConfig, ExportConfig, TransplantConfig};
+
+/// The keys at the top of an experiment file; `arm` is read before them.
+const SECTIONS: [&str; 9] =
+    ["experiment", "corpus", "vocab", "encode", "transplant", "pretrain", "export", "eval", "arm"];
+
+/// What `transplant.base` is for a model that starts from nothing.
+const RANDOM_BASE: &str = "random";
+
+/// One arm's config, every section of it. A stage whose section is absent is not run.
+#[derive(Debug, Clone)]
+pub(crate) struct Experiment {
+    /// `[experiment]`.
+    pub(crate) experiment: ExperimentConfig,
+    /// `[corpus]` with its sources.
+    pub(crate) corpus: Option<Corpus>,
+    /// `[corpus]` as it is without the arm: what the base's head is trained on and all models are
+    /// asked about.
+    pub(crate) shared_corpus: Option<Corpus>,
+    /// `[vocab]`.
+    pub(crate) vocab: Option<Vocabulary>,
+    /// `[encode]`.
+    pub(crate) encode: Option<EncodeConfig>,
+    /// `[transplant]`.
+    pub(crate) transplant: Option<Transplant>,
+    /// `[pretrain]`.
+    pub(crate) pretrain: Option<PretrainConfig>,
+    /// `[export]`.
+    pub(crate) export: Option<ExportConfig>,
+    /// `[eval]`.
+    pub(crate) eval: Option<EvalConfig>,
+}
+
+/// `[corpus]`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Corpus {
+    /// `[[corpus.source]]`.
+    pub(crate) sources: Vec<SourceConfig>,
+    /// The rest.
+    pub(crate) config: CorpusConfig,
+}
+
+/// `[vocab]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Vocabulary {
+    /// `use`: a directory with a tokenizer's files.
+    Use(PathBuf),
+    /// By its policy.
+    Config(VocabConfig),
+}
+
+impl Vocabulary {
+    /// Whether it is the base's own.
+    pub(crate) fn is_kept(&self) -> bool {
+        matches!(self, Self::Config(config) if config.policy == Policy::Keep)
+    }
+}
+
+/// `[transplant]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Transplant {
+    /// A model's directory; `None` starts from random weights.
+    pub(crate) base: Option<PathBuf>,
+    /// The rest.
+    pub(crate) config: TransplantConfig,
+}
+
+impl Experiment {
+    /// Reads every section; `None` when one has a fault.
+    pub(crate) fn compose(composer: &mut Composer<'_>) -> Option<Self> {
+        composer.sections(&SECTIONS);
+        let experiment = composer.read("experiment", &[], ExperimentConfig::faults);
+        let corpus = section(composer, "corpus", Corpus::compose);
+        let shared_corpus = composer
+            .shared()
+            .and_then(|mut shared| section(&mut shared, "corpus", Corpus::compose).ok().flatten());
+        let vocab = section(composer, "vocab", Vocabulary::compose);
+        let encode = section(composer, "encode", |composer| {
+            composer.read("encode", &[], EncodeConfig::faults)
+        });
+        let transplant = section(composer, "transplant", Transplant::compose);
+        let pretrain = section(composer, "pretrain", |composer| {
+            composer.read("pretrain", &[], PretrainConfig::faults)
+        });
+        let export = section(composer, "export", |composer| {
+            composer.read("export", &[], |_: &ExportConfig| Vec::new())
+        });
+        let eval =
+            section(composer, "eval", |composer| composer.read("eval", &[], EvalConfig::faults));
+        let experiment = Self {
+            experiment: experiment?,
+            corpus: corpus.ok()?,
+            shared_corpus,
+            vocab: vocab.ok()?,
+            encode: encode.ok()?,
+            transplant: transplant.ok()?,
+            pretrain: pretrain.ok()?,
+            export: export.ok()?,
+            eval: eval.ok()?,
+        };
+        experiment.check(composer);
+        Some(experiment)
+    }
+
+    /// What the sections need of one another.
+    fn check(&self, composer: &mut Composer<'_>) {
+        let mut needs = |holds: bool, section: &str, needed: &str| {
+            if !holds && composer.has(section) {
+                composer.fault(section, &format!("needs {needed}, which is absent"), None);
+            }
+        };
+        let trained = |vocab: &Vocabulary| matches!(vocab, Vocabulary::Config(config) if config.policy != Policy::Keep);
+        if self.vocab.as_ref().is_some_and(trained) {
+            needs(self.corpus.is_some(), "vocab", "`[corpus]`");
+        }
+        needs(self.corpus.is_some() && self.vocab.is_some(), "encode", "`[corpus]` and `[vocab]`");
+        needs(self.vocab.is_some(), "transplant", "`[vocab]`");
+        let starts = self.encode.is_some() && self.transplant.is_some();
+        needs(starts, "pretrain", "`[encode]` and `[transplant]`");
+        needs(self.transplant.is_some(), "export", "`[transplant]`");
+        needs(self.transplant.is_some(), "eval", "`[transplant]`");
+        needs(self.shared_corpus.is_some(), "pretrain.head", "a `[corpus]` outside the arms");
+        let has_base = self.transplant.as_ref().is_some_and(|transplant| transplant.base.is_some());
+        if self.vocab.as_ref().is_some_and(Vocabulary::is_kept) && !has_base {
+            let message = "is `keep`, expected `replace` where `transplant.base` is `random`";
+            composer.fault("vocab.policy", message, None);
+        }
+    }
+
+    /// What every file of one arm lies under: `<output>/<name>/<arm>`.
+    pub(crate) fn arm_directory(&self, arm: &str) -> PathBuf {
+        self.directory().join(arm)
+    }
+
+    /// What every file of the experiment lies under: `<output>/<name>`.
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.experiment.output.join(&self.experiment.name)
+    }
+
+    /// Whether `precision` asks for a device other than the processor.
+    pub(crate) fn needs_accelerator(&self) -> bool {
+        self.pretrain.as_ref().is_some_and(|pretrain| pretrain.precision == Precision::Bf16)
+    }
+}
+
+/// A section that may be absent: `Err` where it is there and has a fault.
+fn section<'c, T>(
+    composer: &mut Composer<'c>,
+    name: &str,
+    read: impl FnOnce(&mut Composer<'c>) -> Option<T>,
+) -> Result<Option<T>, ()> {
+    if !composer.has(name) {
+        return Ok(None);
+    }
+    read(composer).map(Some).ok_or(())
+}
+
+impl Corpus {
+    fn compose(composer: &mut Composer<'_>) -> Option<Self> {
+        let count = composer.count("corpus.source");
+        let sources = composer.read_each("corpus.source", SourceConfig::faults);
+        if count == 0 && !composer.has("corpus.source") {
+            let hint = Some("add a `[[corpus.source]]`");
+            composer.fault("corpus", "has no source, expected one or more", hint);
+        }
+        for (index, source) in sources.iter().enumerate() {
+            if sources[..index].iter().any(|other| other.name == source.name) {
+                let path = format!("corpus.source[{index}].name");
+                composer.fault(&path, &format!("is `{}`, as another source's", source.name), None);
+            }
+        }
+        let config = composer.read("corpus", &["source"], CorpusConfig::faults);
+        (sources.len() == count && count > 0).then_some(())?;
+        Some(Self { sources, config: config? })
+    }
+}
+
+impl Vocabulary {
+    fn compose(composer: &mut Composer<'_>) -> Option<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Use {
+            r#use: PathBuf,
+        }
+        let config = composer.read("vocab", &["use"], VocabConfig::faults);
+        if !composer.has("vocab.use") {
+            return config.map(Self::Config);
+        }
+        let others = keys_of(&VocabConfig::default());
+        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let found = composer.read("vocab", &others, |_: &Use| Vec::new())?;
+        config.map(|_| Self::Use(found.r#use))
+    }
+}
+
+impl Transplant {
+    fn compose(composer: &mut Composer<'_>) -> Option<Self> {
+        let config = composer.read("transplant", &[], TransplantConfig::faults);
+        let is_random = composer.text("transplant.base") == Some(RANDOM_BASE);
+        if composer.has("transplant.model") && !is_random && composer.has("transplant.base") {
+            let message = "is there, expected only where `transplant.base` is `random`";
+            composer.fault("transplant.model", message, None);
+        }
+        if composer.has("transplant.model.vocab_size") {
+            let message = "is there, but it follows from the vocabulary";
+            composer.fault("transplant.model.vocab_size", message, Some("set `vocab.size`"));
+        }
+        let config = config?;
+        Some(Self { base: (!is_random).then(|| config.base.clone()), config })
+    }
+}
+
+/// The names of a config's keys.
+fn keys_of<T: Serialize>(config: &T) -> Vec<String> {
+    match serde_json::to_value(config) {
+        Ok(serde_json::Value::Object(object)) => object.keys().cloned().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The arms that `args` asks for, checked and resolved, in the order of the file.
+///
+/// # Errors
+/// Every fault of the file; an arm that it does not have.
+pub(crate) fn read_arms(
+    session: &Session,
+    args: &ExperimentArgs,
+) -> anyhow::Result<Vec<Arm<Experiment>>> {
+    let file = ExperimentFile::read(&args.experiment, environment(), &session.global.sets);
+    let file = file.map_err(|error| UsageError::new(error.to_string()))?;
+    let mut arms = file.arms(Experiment::compose)?;
+    let known: Vec<String> = arms.iter().map(|arm| arm.name.clone()).collect();
+    if let Some(unknown) = args.arms.iter().find(|name| !known.contains(name)) {
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
+        let hint = match nearest(unknown, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the arms are `{}`", known.join("`, `")),
+        };
+        let message = format!("`{}` has no arm `{unknown}`", args.experiment.display());
+        return Err(UsageError::new(message).with_hint(hint).into());
+    }
+    if !args.arms.is_empty() {
+        arms.retain(|arm| args.arms.contains(&arm.name));
+    }
+    Ok(arms)
+}
+
+/// The process's environment, without what is not text.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, text)| Some((name.into_string().ok()?, text.into_string().ok()?)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! Source files → corpus.
+
+use std::path::PathBuf;
+
+use bimed_artifact::{Artifact, SourceLineage};
+use bimed_corpus::build;
+
+use super::recipe::{Recipe, RecipeBuilder};
+use super::survey::Survey;
+use super::workshop::Workshop;
+use crate::sections::Corpus;
+
+/// The stage's name in the store.
+pub(crate) const STAGE: &str = "corpus";
+/// The form of its output.
+const REVISION: u32 = 1;
+
+/// What decides the corpus: what the files hold, not where they lie.
+pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe> {
+    let scan = survey.scan(corpus)?;
+    let mut placeless = corpus.clone();
+    for source in &mut placeless.sources {
+        source.path = PathBuf::new();
+    }
+    placeless.config.decontaminate.clear();
+    let mut recipe = RecipeBuilder::new(STAGE, REVISION)
+        .config("source", &placeless.sources)
+        .config("corpus", &placeless.config)
+        .shown("source", &corpus.sources)
+        .shown("corpus", &corpus.config);
+    for file in &scan.files {
+        let name = format!("{}/{}", file.source_index, file.relative);
+        recipe = recipe.part(&name, file.blake3.as_str().as_bytes());
+    }
+    for hash in &scan.decontaminate {
+        recipe = recipe.part("decontaminate", hash.as_str().as_bytes());
+    }
+    for source in &corpus.sources {
+        recipe = recipe.source(SourceLineage {
+            name: source.name.clone(),
+            licence: source.licence.clone(),
+            access_tier: source.access_tier,
+            approval: source.approval.clone(),
+        });
+    }
+    Ok(recipe.finish())
+}
+
+/// Makes it, or finds it.
+pub(crate) fn make(
+    workshop: &mut Workshop<'_>,
+    recipe: Recipe,
+    corpus: &Corpus,
+) -> anyhow::Result<Artifact> {
+    workshop.make(recipe, |directory, context| {
+        let summary = build(&corpus.sources, &corpus.config, directory, context)?;
+        for warning in &summary.warnings {
+            context.progress.note(&format!("warning: {warning}"));
+        }
+        Ok(serde_json::to_value(summary)?)
+    })
+}

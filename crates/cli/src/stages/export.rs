@@ -1,0 +1,314 @@
+//! The last model of an arm → a Hugging Face directory to hand on. Nothing is sent anywhere.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bimed_artifact::{
+    AccessTier, FileEntry, Hash, SourceLineage, create_private_dir, hash_file, sync_dir,
+    write_atomic, write_json_atomic,
+};
+use bimed_checkpoint::{CONFIG_FILE, ModelCard, WEIGHTS_FILE};
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::recipe::{Recipe, RecipeBuilder};
+use super::summaries::Summaries;
+use super::survey::tokenizer_files;
+use super::workshop::Workshop;
+use super::{Stages, card, pretrain, tables, transplant};
+
+/// The stage's name.
+pub(crate) const STAGE: &str = "export";
+/// The form of its output.
+const REVISION: u32 = 1;
+
+/// What the exported model was made from.
+const TRAINING_MANIFEST_FILE: &str = "training_manifest.json";
+/// What may be done with it.
+const LICENCE_FILE: &str = "LICENSE.md";
+/// The model's card.
+const CARD_FILE: &str = "README.md";
+
+/// `training_manifest.json`: where an exported model comes from, without a path of this machine.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct TrainingManifest {
+    /// The hash of all that decides the export.
+    pub(crate) key: Hash,
+    /// `bimed`'s version.
+    pub(crate) bimed_version: String,
+    /// The experiment.
+    pub(crate) experiment: String,
+    /// The arm.
+    pub(crate) arm: String,
+    /// The base's directory name, or `random`.
+    pub(crate) base: String,
+    /// The hashes of what it was made from, by stage.
+    pub(crate) inputs: Vec<(String, Hash)>,
+    /// Every source it goes back to.
+    pub(crate) lineage: Vec<SourceLineage>,
+    /// The corpus by source and language.
+    pub(crate) corpus: Value,
+    /// `[vocab]` and what came of it.
+    pub(crate) vocabulary: Value,
+    /// `[transplant]` and what came of it.
+    pub(crate) transplant: Value,
+    /// `[pretrain]` and what came of it.
+    pub(crate) pretrain: Value,
+    /// The other files, sorted.
+    pub(crate) files: Vec<FileEntry>,
+}
+
+impl TrainingManifest {
+    /// The one in `dir`, where there is one of this form.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn read(dir: &Path) -> anyhow::Result<Option<Self>> {
+        let path = dir.join(TRAINING_MANIFEST_FILE);
+        if !path.is_file() {
+            return Ok(None);
+        }
+        Ok(serde_json::from_slice(&fs::read(path)?).ok())
+    }
+
+    /// Whether every file is there with its length.
+    fn is_complete(&self, dir: &Path) -> bool {
+        self.files.iter().all(|file| {
+            fs::metadata(dir.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
+        })
+    }
+
+    /// Compares every file with its hash.
+    ///
+    /// # Errors
+    /// The first file that differs.
+    pub(crate) fn verify(&self, dir: &Path) -> anyhow::Result<()> {
+        for file in &self.files {
+            let path = dir.join(&file.path);
+            let found = hash_file(&path)?;
+            anyhow::ensure!(
+                found == file.blake3,
+                "{}: found BLAKE3 {}, expected {}",
+                path.display(),
+                found.short(),
+                file.blake3.short()
+            );
+        }
+        Ok(())
+    }
+}
+
+/// What an export is.
+#[derive(Debug)]
+pub(crate) struct Exported {
+    /// Its directory.
+    pub(crate) dir: PathBuf,
+    /// Whether it was there already.
+    pub(crate) is_up_to_date: bool,
+    /// The command that would publish it.
+    pub(crate) upload: String,
+}
+
+/// Where the model of an arm is exported to.
+pub(crate) fn directory(stages: &Stages<'_>) -> PathBuf {
+    stages.experiment().arm_directory(&stages.arm.name).join("model")
+}
+
+/// What decides the export.
+pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Recipe> {
+    let experiment = stages.experiment();
+    let model = match experiment.pretrain {
+        Some(_) => pretrain::recipe(stages)?,
+        None => transplant::recipe(stages)?,
+    };
+    Ok(RecipeBuilder::new(STAGE, REVISION)
+        .input("model", &model.upstream(stages.store))
+        .config("export", &experiment.export)
+        .config("name", &(&experiment.experiment.name, &stages.arm.name))
+        .finish())
+}
+
+/// Whether the export of `recipe` is there.
+pub(crate) fn is_up_to_date(stages: &Stages<'_>, recipe: &Recipe) -> anyhow::Result<bool> {
+    let dir = directory(stages);
+    let found = TrainingManifest::read(&dir)?;
+    Ok(found.is_some_and(|found| found.key == recipe.key && found.is_complete(&dir)))
+}
+
+/// Makes it, or finds it.
+pub(crate) fn make(
+    stages: &Stages<'_>,
+    workshop: &Workshop<'_>,
+    fresh: bool,
+) -> anyhow::Result<Exported> {
+    let (recipe, dir) = (recipe(stages)?, directory(stages));
+    let is_up_to_date = !fresh && is_up_to_date(stages, &recipe)?;
+    if !is_up_to_date {
+        let summaries = Summaries::read(stages, workshop)?;
+        let model = last_model(stages, workshop)?;
+        let temporary = dir.with_file_name(".model.partial");
+        remove(&temporary)?;
+        create_private_dir(&temporary)?;
+        for name in [CONFIG_FILE, WEIGHTS_FILE]
+            .map(str::to_owned)
+            .into_iter()
+            .chain(tokenizer_files(&model))
+        {
+            fs::copy(model.join(&name), temporary.join(&name))?;
+        }
+        let card = model_card(stages, &recipe, &summaries);
+        write_atomic(&temporary.join(CARD_FILE), card.to_markdown().as_bytes())?;
+        write_atomic(&temporary.join(LICENCE_FILE), licence(stages, &recipe).as_bytes())?;
+        let manifest = training_manifest(stages, recipe, &summaries, &temporary)?;
+        write_json_atomic(&temporary.join(TRAINING_MANIFEST_FILE), &manifest)?;
+        sync_dir(&temporary)?;
+        remove(&dir)?;
+        fs::rename(&temporary, &dir)?;
+    }
+    let upload = upload_command(stages, &dir);
+    Ok(Exported { dir, is_up_to_date, upload })
+}
+
+fn remove(dir: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The model that the arm ends with: pretrained, or transplanted where nothing is pretrained.
+pub(crate) fn last_model(stages: &Stages<'_>, workshop: &Workshop<'_>) -> anyhow::Result<PathBuf> {
+    if stages.experiment().pretrain.is_none() {
+        return Ok(transplant::recipe(stages)?.upstream(stages.store).dir);
+    }
+    let recipe = pretrain::recipe(stages)?;
+    let artifact = workshop.find(&recipe)?.context("the model is not pretrained yet")?;
+    pretrain::trained_model(&artifact.dir, &artifact.manifest)
+}
+
+/// The base's name, without its path.
+pub(crate) fn base_name(stages: &Stages<'_>) -> String {
+    let base = stages.experiment().transplant.as_ref().and_then(|t| t.base.as_deref());
+    base.map_or("random".to_owned(), |base| {
+        let name = base.file_name().unwrap_or(base.as_os_str());
+        name.to_string_lossy().into_owned()
+    })
+}
+
+fn upload_command(stages: &Stages<'_>, dir: &Path) -> String {
+    let export = stages.experiment().export.clone().unwrap_or_default();
+    let repository = export.repository.unwrap_or_else(|| {
+        format!("YOUR-NAME/{}-{}", stages.experiment().experiment.name, stages.arm.name)
+    });
+    let path = dir.display().to_string().replace('\'', "'\\''");
+    format!("hf upload {repository} '{path}' .")
+}
+
+fn model_card(stages: &Stages<'_>, recipe: &Recipe, summaries: &Summaries) -> ModelCard {
+    let experiment = stages.experiment();
+    let export = experiment.export.clone().unwrap_or_default();
+    let mut languages: Vec<String> = summaries
+        .corpus
+        .iter()
+        .flat_map(|corpus| corpus.languages.iter().map(|one| one.language.clone()))
+        .flat_map(|tag| match tag.as_str() {
+            "mixed" => vec!["ko".to_owned(), "en".to_owned()],
+            "ko" | "en" => vec![tag],
+            _ => Vec::new(),
+        })
+        .collect();
+    languages.sort();
+    languages.dedup();
+    let mut body = format!(
+        "The arm `{}` of the experiment `{}`, made with `bimed` {} from the base `{}`.\n\n",
+        stages.arm.name,
+        experiment.experiment.name,
+        env!("CARGO_PKG_VERSION"),
+        base_name(stages),
+    );
+    body += "Where it comes from is in `training_manifest.json`, what may be done with it in \
+             `LICENSE.md`.\n\n";
+    for table in summaries.tables() {
+        body += &table.to_markdown();
+        body.push('\n');
+    }
+    if let Some(pretrain) = &experiment.pretrain {
+        let config = serde_json::to_value(pretrain).unwrap_or_default();
+        body += &tables::settings("Pretraining", &config).to_markdown();
+        body.push('\n');
+    }
+    body += &tables::lineage(&recipe.lineage).to_markdown();
+    ModelCard {
+        title: format!("{} · {}", experiment.experiment.name, stages.arm.name),
+        languages,
+        license: export.licence,
+        base_model: export.base_model,
+        pipeline_tag: Some("fill-mask".to_owned()),
+        tags: vec!["bert".to_owned(), "medical".to_owned()],
+        body,
+    }
+}
+
+fn licence(stages: &Stages<'_>, recipe: &Recipe) -> String {
+    let mut text = String::from("# What may be done with this model\n\n");
+    if let Some(licence) = stages.experiment().export.as_ref().and_then(|e| e.licence.as_ref()) {
+        let _ = writeln!(text, "Stated by whoever exported it: `{licence}`.\n");
+    }
+    let _ = writeln!(
+        text,
+        "The base is `{}`; its own licence holds for what comes from it.\n",
+        base_name(stages)
+    );
+    text += "The text that it was trained on, and the vocabulary made from it:\n\n";
+    text += &card::sources(&recipe.lineage);
+    text.push('\n');
+    text += match card::strictest(&recipe.lineage) {
+        AccessTier::Public => "Each licence's own terms hold, attribution among them.\n",
+        AccessTier::Licensed => {
+            "Do not pass the model on before the licences and agreements above are read: a model \
+             can repeat what it was trained on.\n"
+        }
+        AccessTier::Private => {
+            "Do not pass the model on: it was trained on an institution's own records, and a model \
+             can repeat what it was trained on.\n"
+        }
+    };
+    text
+}
+
+fn training_manifest(
+    stages: &Stages<'_>,
+    recipe: Recipe,
+    summaries: &Summaries,
+    dir: &Path,
+) -> anyhow::Result<TrainingManifest> {
+    let experiment = stages.experiment();
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::metadata(&path)?.len();
+        files.push(FileEntry { path: name, bytes, blake3: hash_file(&path)? });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(TrainingManifest {
+        key: recipe.key,
+        bimed_version: env!("CARGO_PKG_VERSION").to_owned(),
+        experiment: experiment.experiment.name.clone(),
+        arm: stages.arm.name.clone(),
+        base: base_name(stages),
+        inputs: summaries.keys.clone(),
+        lineage: recipe.lineage,
+        corpus: serde_json::to_value(summaries.corpus.as_ref().map(|corpus| &corpus.languages))?,
+        vocabulary: summaries.vocabulary.clone(),
+        transplant: summaries.transplant.clone(),
+        pretrain: serde_json::json!({
+            "config": experiment.pretrain,
+            "seed": stages.seed(),
+            "summary": summaries.pretrain,
+        }),
+        files,
+    })
+}

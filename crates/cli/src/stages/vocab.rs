@@ -1,0 +1,148 @@
+//! Corpus, or base → vocabulary and tokenizer, with a report.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use bimed_artifact::Artifact;
+use bimed_vocab::{
+    InputDocument, Policy, Split, Tokenizer, VocabConfig, report, save_tokenizer, train,
+};
+use fs_err as fs;
+use serde_json::json;
+
+use super::Stages;
+use super::documents::documents;
+use super::recipe::{Recipe, RecipeBuilder, Upstream};
+use super::survey::{tokenizer_dir, tokenizer_files};
+use super::workshop::Workshop;
+use crate::sections::Vocabulary;
+
+/// The stage's name in the store.
+pub(crate) const STAGE: &str = "vocab";
+/// The name of the report that sets it beside the base's.
+pub(crate) const REPORT_STAGE: &str = "vocab-report";
+/// The form of its output.
+const REVISION: u32 = 1;
+
+/// What decides the vocabulary; nothing for one that is given.
+pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
+    let config = match stages.vocabulary()? {
+        Vocabulary::Use(_) => return Ok(None),
+        Vocabulary::Config(config) => config,
+    };
+    let recipe = RecipeBuilder::new(STAGE, REVISION);
+    let recipe = match config.policy {
+        Policy::Keep => {
+            let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
+            recipe.input("base", &base.tokenizer()).config("policy", &config.policy)
+        }
+        Policy::Replace => recipe.input("corpus", &stages.corpus()?).config("vocab", config),
+    };
+    Ok(Some(recipe.finish()))
+}
+
+/// The directory of the vocabulary, there or to be made.
+pub(crate) fn upstream(stages: &Stages<'_>) -> anyhow::Result<Upstream> {
+    let vocabulary = stages.vocabulary()?;
+    match (recipe(stages)?, vocabulary) {
+        // By the base's own hash, so that its tokens are found wherever they are asked for.
+        (Some(recipe), _) if vocabulary.is_kept() => {
+            let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
+            Ok(Upstream { hash: base.tokenizer.clone(), ..recipe.upstream(stages.store) })
+        }
+        (Some(recipe), _) => Ok(recipe.upstream(stages.store)),
+        (None, Vocabulary::Use(path)) => tokenizer_dir(path),
+        (None, Vocabulary::Config(_)) => anyhow::bail!("a vocabulary without a recipe"),
+    }
+}
+
+/// Makes it, or finds it; and the report where there is a base to compare with.
+pub(crate) fn make(stages: &Stages<'_>, workshop: &mut Workshop<'_>) -> anyhow::Result<()> {
+    if let (Some(recipe), Vocabulary::Config(config)) = (recipe(stages)?, stages.vocabulary()?) {
+        match config.policy {
+            Policy::Keep => keep(stages, workshop, recipe)?,
+            Policy::Replace => replace(stages, workshop, recipe, config)?,
+        };
+    }
+    if let Some(recipe) = report_recipe(stages)? {
+        let (new, corpus) = (upstream(stages)?, stages.corpus()?);
+        let base = stages.base()?.context("a report without a base")?;
+        workshop.make(recipe, |directory, _| {
+            let vocabularies = [
+                ("new".to_owned(), Tokenizer::from_dir(&new.dir)?),
+                ("base".to_owned(), Tokenizer::from_dir(&base.dir)?),
+            ];
+            let report = report(&vocabularies, held_out(&corpus.dir)?)?;
+            report.write(directory)?;
+            Ok(serde_json::to_value(report)?)
+        })?;
+    }
+    Ok(())
+}
+
+/// The new vocabulary beside the base's, on held-out documents.
+pub(crate) fn report_recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
+    let corpus = stages.experiment().corpus.as_ref();
+    if stages.vocabulary()?.is_kept() || corpus.is_none() {
+        return Ok(None);
+    }
+    let Some(base) = stages.base()? else { return Ok(None) };
+    let recipe = RecipeBuilder::new(REPORT_STAGE, REVISION)
+        .input("corpus", &stages.corpus()?)
+        .input("vocab", &upstream(stages)?)
+        .input("base", &base.tokenizer());
+    Ok(Some(recipe.finish()))
+}
+
+fn keep(
+    stages: &Stages<'_>,
+    workshop: &mut Workshop<'_>,
+    recipe: Recipe,
+) -> anyhow::Result<Artifact> {
+    let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
+    workshop.make(recipe, |directory, _| {
+        let tokenizer = Tokenizer::from_dir(&base.dir)?;
+        copy_tokenizer(&base.dir, directory)?;
+        Ok(json!({ "kept": true, "rows": tokenizer.vocab().len() }))
+    })
+}
+
+fn replace(
+    stages: &Stages<'_>,
+    workshop: &mut Workshop<'_>,
+    recipe: Recipe,
+    config: &VocabConfig,
+) -> anyhow::Result<Artifact> {
+    let corpus = stages.corpus()?;
+    workshop.make(recipe, |directory, context| {
+        let (vocab, summary) = train(documents(&corpus.dir)?, config, context)?;
+        let (tokenizer, missing) = Tokenizer::new(vocab, config.tokenizer_options())
+            .with_added_tokens(&config.mask_tokens);
+        anyhow::ensure!(missing.is_empty(), "mask tokens without a row: {}", missing.join(", "));
+        save_tokenizer(directory, &tokenizer)?;
+        report(&[("new".to_owned(), tokenizer)], held_out(&corpus.dir)?)?.write(directory)?;
+        Ok(serde_json::to_value(summary)?)
+    })
+}
+
+/// The documents that no vocabulary was trained on.
+fn held_out(
+    corpus: &Path,
+) -> anyhow::Result<impl Iterator<Item = Result<InputDocument, bimed_corpus::Error>> + use<>> {
+    let is_held_out = |document: &Result<InputDocument, _>| {
+        document.as_ref().map_or(true, |document| document.split == Split::Valid)
+    };
+    Ok(documents(corpus)?.filter(is_held_out))
+}
+
+/// Copies a tokenizer's files as they are; `vocab.txt` is written where there is none.
+pub(crate) fn copy_tokenizer(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let files = tokenizer_files(from);
+    if !files.iter().any(|name| name == bimed_checkpoint::VOCAB_FILE) {
+        return Ok(save_tokenizer(to, &Tokenizer::from_dir(from)?)?);
+    }
+    for name in files {
+        bimed_artifact::write_atomic(&to.join(&name), &fs::read(from.join(&name))?)?;
+    }
+    Ok(())
+}
