@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bimed_artifact::{Artifact, Manifest};
-use bimed_ops::{DeviceKind, Reference};
+use bimed_ops::DeviceKind;
 use bimed_train::{CHECKPOINTS_DIR, PretrainConfig, PretrainRun, PretrainSummary, Scope, pretrain};
 use fs_err as fs;
 use serde_json::Value;
@@ -86,7 +86,7 @@ pub(crate) fn train(
             card,
         };
         let device = training.device.open()?;
-        let summary = pretrain(&run, &Reference, &device, context)?;
+        let summary = pretrain(&run, training.device.ops(), &device, context)?;
         if summary.resumed_from > 0 {
             context.progress.note(&format!("resumed at step {}", summary.resumed_from));
         }
