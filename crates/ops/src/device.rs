@@ -109,7 +109,7 @@ impl DeviceKind {
             #[cfg(not(feature = "cuda"))]
             Self::Cuda(_) => Err(DeviceError::NotBuilt { device: "cuda" }),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::Default)),
+            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
             #[cfg(not(feature = "wgpu"))]
             Self::Wgpu => Err(DeviceError::NotBuilt { device: "wgpu" }),
         }
