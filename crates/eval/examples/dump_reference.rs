@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use bimed_eval::reference_dump;
-use bimed_ops::Reference;
+use bimed_ops::DeviceKind;
 use burn::tensor::Device;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,6 +14,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("expected MODEL_DIR TEXTS.json OUT.safetensors".into());
     };
     let texts: Vec<String> = serde_json::from_slice(&fs_err::read(texts)?)?;
-    reference_dump(Path::new(model), &texts, Path::new(out), &Reference, &Device::flex())?;
+    reference_dump(
+        Path::new(model),
+        &texts,
+        Path::new(out),
+        DeviceKind::Cpu.ops(),
+        &Device::flex(),
+    )?;
     Ok(())
 }

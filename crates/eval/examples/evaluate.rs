@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bimed_artifact::{Cancel, Context, Progress, Unit};
 use bimed_eval::{EvalConfig, evaluate};
-use bimed_ops::Reference;
+use bimed_ops::DeviceKind;
 use burn::tensor::Device;
 
 /// Prints steps as they begin and their figures.
@@ -48,7 +48,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let context = Context::new(&lines, &cancel);
     let device = Device::flex();
     let out = Path::new(out);
-    let results = evaluate(&models, &config, store.as_deref(), &Reference, &device, &context, out)?;
+    let results = evaluate(
+        &models,
+        &config,
+        store.as_deref(),
+        DeviceKind::Cpu.ops(),
+        &device,
+        &context,
+        out,
+    )?;
     println!("{}", results.to_markdown());
     Ok(())
 }
