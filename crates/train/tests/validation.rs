@@ -1,5 +1,7 @@
 //! Bits per character against what they must be by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use bimed_artifact::{Cancel, Context, Silent};
 use bimed_bert::{BertConfig, BertForPreTraining};
 use bimed_ops::Reference;
