@@ -104,3 +104,66 @@ fn mean_row(rows: &[f32], width: usize) -> Vec<f32> {
     let count = (rows.len() / width) as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    use bimed_artifact::{Cancel, Silent};
+    use bimed_bert::{BertConfig, BertForPreTraining, load_weights};
+    use bimed_checkpoint::load_model_dir;
+    use bimed_ops::{Packing, Reference, TokenIds};
+    use bimed_vocab::{TokenizerOptions, Vocab};
+
+    /// As many words as the fixture's model has rows.
+    fn tokenizer() -> Tokenizer {
+        let specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(String::from);
+        let words = ('가'..'힣').take(115).map(String::from);
+        let vocab = Vocab::new(specials.into_iter().chain(words).collect()).unwrap();
+        Tokenizer::new(vocab, TokenizerOptions::cased())
+    }
+
+    #[test]
+    fn packed_sentences_have_the_vectors_of_sentences_alone_in_their_order() {
+        let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../bert/fixtures/model");
+        let base = load_model_dir(&dir).unwrap();
+        let config = BertConfig::from_hugging_face(&base.config).unwrap();
+        let device = Device::flex();
+        let zeros = BertForPreTraining::zeros(&config, &device);
+        let encoder = load_weights(zeros, &base.weights).unwrap().bert;
+        let tokenizer = tokenizer();
+        let word = |at: usize| tokenizer.vocab().token(5 + (at * 31 % 115) as u32).to_owned();
+        let text = |index: usize| -> String {
+            let words = (0..1 + index * 7 % 20).map(|at| word(index * 13 + at));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let texts: Vec<String> = (0..24).map(text).collect();
+        let embedder = Embedder {
+            encoder: &encoder,
+            tokenizer: &tokenizer,
+            max_length: 16,
+            micro_batch_tokens: 64,
+            ops: &Reference,
+            device: &device,
+        };
+        let mut num_truncated = 0;
+        let samples: Vec<Sample> =
+            texts.iter().map(|text| embedder.sample(text, &mut num_truncated)).collect();
+        let is_long = |text: &&String| text.split(' ').count() > 14;
+        assert_eq!(num_truncated, texts.iter().filter(is_long).count() as u64);
+        let (silent, cancel) = (Silent, Cancel::new());
+        let vectors = embedder.vectors(&samples, &Context::new(&silent, &cancel)).unwrap();
+        for (sample, found) in samples.iter().zip(&vectors) {
+            let ids: Vec<i32> = sample.ids.iter().map(|&id| id as i32).collect();
+            let (length, places) = (ids.len(), (0..ids.len() as i32).collect::<Vec<_>>());
+            let ids = TokenIds::upload(&ids, &places, &vec![0; length], &device);
+            let packing = Packing::upload(1, length, vec![(0, length)], &device);
+            let hidden = encoder.forward(&ids, &packing, Pass::evaluate(&Reference));
+            let mean = to_host(hidden.mean_dim(0).reshape([config.hidden_size]));
+            for (a, b) in found.iter().zip(&mean) {
+                assert!((a - b).abs() < 1e-5, "{a}, alone {b}"); // f32 sums in another order
+            }
+        }
+    }
+}

@@ -112,14 +112,12 @@ impl PairRegression<'_> {
         let pad = model.tokenizer.vocab().specials().pad;
         let mut tuning = Tuning::new(self, start, &train, (learning_rate, seed), pad, &device);
         let (chosen, epochs) = tuning.train(&dev, context)?;
-        let answer = |split: &Encoded| -> Result<Vec<f64>> {
-            let answers = self.answer(&chosen.model, split, pad, context)?;
-            Ok(answers.into_iter().map(|answer| self.to_scale(answer)).collect())
-        };
+        let test_answers = self.answer(&chosen.model, &test, pad, context)?;
         let mut answers = BTreeMap::new();
-        for (split, encoded) in [(Split::Dev, &dev), (Split::Test, &test)] {
-            if !encoded.samples.is_empty() {
-                answers.insert(split, answer(encoded)?);
+        for (split, found) in [(Split::Dev, chosen.dev_answers), (Split::Test, test_answers)] {
+            if !found.is_empty() {
+                let found = found.into_iter().map(|answer| self.on_scale(answer));
+                answers.insert(split, found.collect());
             }
         }
         let (steps, selected_epoch) = (tuning.step, chosen.epoch);
@@ -154,7 +152,8 @@ impl PairRegression<'_> {
         encoded
     }
 
-    fn to_scale(&self, answer: f32) -> f64 {
+    /// A score of the task's range.
+    fn on_scale(&self, answer: f32) -> f64 {
         self.task.min_score + f64::from(answer) * (self.task.max_score - self.task.min_score)
     }
 
@@ -237,6 +236,7 @@ struct Tuning<'a> {
 struct Candidate {
     model: BertForSequence,
     epoch: u32,
+    dev_answers: Vec<f32>,
     dev_pearson: Option<f64>,
 }
 
@@ -293,13 +293,14 @@ impl<'a> Tuning<'a> {
         for epoch in 1..=config.epochs {
             let train_loss = self.epoch(epoch, context)?;
             let model = self.model().valid();
-            let dev_pearson = self.dev_pearson(&model, dev, context)?;
+            let dev_answers = self.protocol.answer(&model, dev, self.pad, context)?;
+            let dev_pearson = pearson(&wide(&dev.targets), &wide(&dev_answers));
             records.push(EpochRecord { epoch, train_loss, dev_pearson });
             context.progress.status(&format!(
                 "epoch {epoch}: loss {train_loss:.4}, dev {}",
                 dev_pearson.map_or("–".to_owned(), |pearson| format!("{pearson:.4}"))
             ));
-            let candidate = Candidate { model, epoch, dev_pearson };
+            let candidate = Candidate { model, epoch, dev_answers, dev_pearson };
             let is_better = chosen.as_ref().is_none_or(|best| match config.selection {
                 Selection::LastEpoch => true,
                 // An undefined correlation is worse than any.
@@ -312,17 +313,6 @@ impl<'a> Tuning<'a> {
         context.progress.end();
         #[expect(clippy::expect_used, reason = "the config's range has one epoch at least")]
         Ok((chosen.expect("one epoch"), records))
-    }
-
-    fn dev_pearson(
-        &self,
-        model: &BertForSequence,
-        dev: &Encoded,
-        context: &Context<'_>,
-    ) -> Result<Option<f64>> {
-        let answers = self.protocol.answer(model, dev, self.pad, context)?;
-        let wide = |values: &[f32]| values.iter().map(|&x| f64::from(x)).collect::<Vec<_>>();
-        Ok(pearson(&wide(&dev.targets), &wide(&answers)))
     }
 
     /// One pass over the training pairs; their mean squared error.
@@ -380,6 +370,10 @@ impl<'a> Tuning<'a> {
         #[expect(clippy::expect_used, reason = "taken and put back within `update`")]
         self.model.as_ref().expect("the model is here between steps")
     }
+}
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&value| f64::from(value)).collect()
 }
 
 fn add(sum: &mut Option<Tensor<1>>, value: Tensor<1>) {

@@ -1,5 +1,7 @@
 //! A whole evaluation: every protocol, every reason to skip, and the way back from a kill.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 mod support;
 
 use std::path::Path;

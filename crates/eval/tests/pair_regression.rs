@@ -1,5 +1,7 @@
 //! Fine-tuning learns, and is a function of its arguments.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may")]
+
 mod support;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! Bits per character against what they must be by hand.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use bimed_artifact::{Cancel, Context, Silent};
 use bimed_bert::{BertConfig, BertForPreTraining};
 use bimed_ops::Reference;
@@ -72,8 +74,9 @@ fn a_uniform_model_costs_log_v_bits_for_each_token_over_the_characters_masked() 
         let mut total = (0, 0, 0);
         for (group, figures) in figures {
             let known = figures.predictions as f64 * (store.vocab_size() as f64).log2();
-            let unknown = figures.unknown_chars as f64 * UNKNOWN_CHARACTER_BITS;
-            let expected = (known + unknown) / figures.chars as f64;
+            let set = &sets[&group];
+            let unknown = set.unknown_chars as f64 * UNKNOWN_CHARACTER_BITS;
+            let expected = (known + unknown) / (set.masked_chars + set.unknown_chars) as f64;
             let found = figures.bits_per_character;
             assert!((found - expected).abs() <= 1e-6, "{group}: {found}, expected {expected}");
             assert!(figures.predictions > 50 && figures.unknown_chars > 0, "{group}: {figures:?}");
@@ -86,4 +89,7 @@ fn a_uniform_model_costs_log_v_bits_for_each_token_over_the_characters_masked() 
     // The same words are masked however the documents are grouped.
     assert_eq!(totals[0], totals[1]);
     assert_eq!(totals[0].2, 30);
+    let chars: u64 = store.chars(0..store.num_tokens()).iter().map(|&n| u64::from(n)).sum();
+    let share = totals[0].1 as f64 / chars as f64;
+    assert!((0.12..0.18).contains(&share), "{share} of the characters are masked");
 }
