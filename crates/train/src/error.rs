@@ -54,6 +54,14 @@ pub enum Error {
         /// The model's.
         positions: usize,
     },
+    /// A precision that the operations do not compute.
+    #[error(
+        "`pretrain.precision` is `bf16`, expected `f32`: the `{ops}` operations compute no other"
+    )]
+    Precision {
+        /// The implementation.
+        ops: &'static str,
+    },
     /// A store without the split that is needed.
     #[error("{path}: no token in the split `{split}`")]
     EmptySplit {

@@ -18,7 +18,7 @@ use crate::data::validation::{ValidationShape, validation_sets};
 use crate::run_log::{LogRecord, RunLog, TrainRecord, ValidationRecord, read_log};
 use crate::schedule::Schedule;
 use crate::trainer::{Scope, Trainer, restore};
-use crate::{Error, HeadConfig, Length, PretrainConfig, Result};
+use crate::{Error, HeadConfig, Length, Precision, PretrainConfig, Result};
 
 /// The seed of the validation's words: one for all runs, so that they are asked the same.
 const VALIDATION_SEED: u64 = 0x6269_6d65_6421;
@@ -118,6 +118,9 @@ pub fn pretrain(
     context: &Context<'_>,
 ) -> Result<PretrainSummary> {
     let config = run.config;
+    if config.precision == Precision::Bf16 {
+        return Err(Error::Precision { ops: ops.name() });
+    }
     let store = TokenStore::open(run.store)?;
     let mut base = load_model_dir(run.base)?;
     let bert_config = BertConfig::from_hugging_face(&base.config)?;
