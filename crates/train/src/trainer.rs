@@ -104,7 +104,10 @@ impl Trainer<'_> {
         let result = loader.ahead(cursor, left, |steps| {
             let mut meter = Meter::new();
             for data in steps {
-                self.context.cancel.check()?;
+                if let Err(cancelled) = self.context.cancel.check() {
+                    self.save()?; // Nothing of an interrupted run is done again.
+                    return Err(cancelled.into());
+                }
                 let norm = self.step(&data, &mut meter);
                 self.state.step += 1;
                 self.state.cursor = data.next;

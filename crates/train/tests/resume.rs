@@ -178,3 +178,52 @@ fn a_killed_run_resumes_to_the_same_bits() {
     println!("{killed} of {} runs were killed before their end; all agree", 2 * repeats);
     assert!(killed > 0, "no run was killed before its end");
 }
+
+/// Raises the flag at the second record of the log.
+struct StopAfter(Cancel, std::sync::atomic::AtomicU32);
+
+impl bimed_artifact::Progress for StopAfter {
+    fn begin(&self, _step: &str, _total: Option<u64>, _unit: bimed_artifact::Unit) {}
+    fn advance(&self, _amount: u64) {}
+    fn status(&self, _figures: &str) {
+        if self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 1 {
+            self.0.cancel();
+        }
+    }
+    fn note(&self, _line: &str) {}
+    fn end(&self) {}
+}
+
+#[test]
+fn a_run_that_is_asked_to_stop_saves_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    prepare(dir.path());
+    let config = PretrainConfig { checkpoint_every_steps: 100, ..config() };
+    let run_in = |name: &str, cancel: &Cancel, progress: &dyn bimed_artifact::Progress| {
+        let run_dir = dir.path().join(name);
+        fs::create_dir_all(&run_dir).unwrap();
+        let run = PretrainRun {
+            store: &dir.path().join("store"),
+            base: &dir.path().join("base"),
+            run_dir: &run_dir,
+            config: &config,
+            seed: 17,
+            scope: Scope::Model,
+            key: &hash_bytes(b"resume"),
+            may_start_at_random: false,
+            card: ModelCard::default(),
+        };
+        let context = Context::new(progress, cancel);
+        pretrain(&run, DeviceKind::Cpu.ops(), &Device::flex(), &context)
+    };
+    run_in("straight", &Cancel::new(), &Silent).unwrap();
+    let cancel = Cancel::new();
+    let stop = StopAfter(cancel.clone(), Default::default());
+    let stopped = run_in("stopped", &cancel, &stop);
+    assert!(matches!(stopped, Err(bimed_train::Error::Cancelled(_))));
+    assert!(dir.path().join("stopped/checkpoints/step-2/state.json").exists());
+    let resumed = run_in("stopped", &Cancel::new(), &Silent).unwrap();
+    assert_eq!(resumed.resumed_from, 2);
+    let last = |name: &str| fingerprint(&dir.path().join(name));
+    assert_eq!(last("stopped"), last("straight"));
+}
