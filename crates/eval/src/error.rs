@@ -5,7 +5,7 @@ use std::path::PathBuf;
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// A failure to read a task's data or to write its results. Never carries a document's text.
+/// A failure to read a task's data or a model, or to write results. Never carries a document's text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,6 +18,55 @@ pub enum Error {
     /// The step was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] bimed_artifact::Cancelled),
+    /// A model's weights could not be read.
+    #[error(transparent)]
+    Checkpoint(#[from] bimed_checkpoint::Error),
+    /// A model's tokenizer, or a token store, could not be read.
+    #[error(transparent)]
+    Vocab(#[from] bimed_vocab::Error),
+    /// Weights do not fit the model.
+    #[error(transparent)]
+    Load(#[from] bimed_bert::LoadError),
+    /// A config is not of a BERT that this model computes.
+    #[error(transparent)]
+    Config(#[from] bimed_bert::ConfigError),
+    /// Masked text could not be scored.
+    #[error(transparent)]
+    Train(#[from] bimed_train::Error),
+    /// A vocabulary with more rows than the model's word embedding.
+    #[error("{path}: the vocabulary has {vocabulary} rows, expected at most the model's {model}")]
+    VocabularyRows {
+        /// The model's directory.
+        path: PathBuf,
+        /// Rows of its vocabulary.
+        vocabulary: usize,
+        /// Rows of its word embedding.
+        model: usize,
+    },
+    /// Two models of one name.
+    #[error("the model name `{name}` is there twice")]
+    DuplicateModel {
+        /// The name.
+        name: String,
+    },
+    /// A model that differences are to be taken from, and that is not among the models.
+    #[error("found no model `{name}`, expected it among {available}")]
+    UnknownReference {
+        /// The name.
+        name: String,
+        /// The models there are.
+        available: String,
+    },
+    /// A fine-tuning loss that is no number.
+    #[error("task `{task}`, seed {seed}: the loss of epoch {epoch} is not finite")]
+    NotFinite {
+        /// The task.
+        task: String,
+        /// The run's seed.
+        seed: u64,
+        /// The epoch, from 1.
+        epoch: u32,
+    },
     /// An encoding that has no such name.
     #[error("{path}: found the encoding `{label}`, expected a WHATWG label such as `utf-8`")]
     UnknownEncoding {
@@ -93,6 +142,11 @@ impl Error {
     /// What the user can do about it, if anything.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Artifact(error) => return error.hint(),
+            Self::Checkpoint(error) => return error.hint(),
+            Self::Vocab(error) => return error.hint(),
+            Self::Train(error) => return error.hint(),
+            Self::NotFinite { .. } => "lower `pair_reg.learning_rates` or raise the warm-up",
             Self::Encoding { .. } => "set `table.encoding`, for example `cp949`",
             Self::Table { .. } => "set `table.delimiter` and `table.quoting` as in the file",
             Self::MissingColumn { .. } => {

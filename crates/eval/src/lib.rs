@@ -8,11 +8,20 @@
 //! Invariant: no figure without the count behind it, no missing data set without a row that says
 //! so, and no text of a document in anything that is written.
 
+mod batch;
+mod cache;
 mod config;
 mod data;
+mod dump;
+mod embed;
 mod error;
 mod escape;
+mod evaluate;
+mod masked_words;
+mod merge;
 pub mod metrics;
+mod model;
+mod pair_regression;
 mod plot;
 mod random;
 mod report;
@@ -26,12 +35,18 @@ pub use config::{
     Selection, TableConfig, TaskConfig,
 };
 pub use data::{FileSummary, Loaded, PairData, PairSummary, Split, TextPair, load_pairs};
+pub use dump::reference_dump;
 pub use error::{Error, Result};
+pub use evaluate::evaluate;
+pub use masked_words::{MaskedOutcome, MaskedPart, masked_words};
+pub use merge::{Evaluated, merge};
+pub use model::EvalModel;
+pub use pair_regression::{EpochRecord, PairRegression, PairRun};
 pub use plot::{LinePlot, Scale, Series};
 pub use report::Report;
 pub use results::{
     Comparison, ConfidenceInterval, DataInfo, ModelInfo, Prediction, RESULTS_SCHEMA_VERSION,
-    ResultRow, Results, Status, read_predictions, write_predictions,
+    ResultRow, Results, RunInfo, Status, read_predictions, write_predictions,
 };
 pub use run_log::{RunLog, read_run_log};
 pub use scoring::{compare_predictions, score_predictions};

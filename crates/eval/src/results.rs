@@ -7,6 +7,7 @@
 
 mod render;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Protocol;
 use crate::data::Split;
+use crate::pair_regression::EpochRecord;
 use crate::{Error, Result};
 
 /// The form of `results.json` that this version writes and reads.
@@ -37,6 +39,35 @@ pub struct Results {
     pub rows: Vec<ResultRow>,
     /// Differences between models on the same items.
     pub comparisons: Vec<Comparison>,
+    /// The runs of fine-tuning behind the rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<RunInfo>,
+}
+
+/// A run of fine-tuning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunInfo {
+    /// The task.
+    pub task: String,
+    /// The model.
+    pub model: String,
+    /// The seed.
+    pub seed: u64,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Whether the rows rest on it: with several learning rates, on those of one.
+    pub is_reported: bool,
+    /// Optimizer steps.
+    pub steps: u64,
+    /// Epoch by epoch.
+    pub epochs: Vec<EpochRecord>,
+    /// The epoch whose answers are reported.
+    pub selected_epoch: u32,
+    /// Pairs that were cut to the longest length, by split.
+    pub num_truncated: BTreeMap<Split, u64>,
+    /// Tensors that started at random because the model lacks them, the classifier beside.
+    pub started_at_random: Vec<String>,
 }
 
 /// A model, so that a figure can be traced to it.
@@ -234,6 +265,7 @@ impl Results {
             data: Vec::new(),
             rows: Vec::new(),
             comparisons: Vec::new(),
+            runs: Vec::new(),
         }
     }
 

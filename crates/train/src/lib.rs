@@ -29,7 +29,7 @@ pub use data::masking::{MaskVocabulary, Masked, num_predicted};
 pub use data::packing::{BinCapacity, EpochPlan, plan_epoch};
 pub use data::samples::{SampleSet, Span};
 pub use data::validation::{
-    UNKNOWN_CHARACTER_BITS, ValidationSet, ValidationShape, validation_sets,
+    UNKNOWN_CHARACTER_BITS, ValidationSet, ValidationShape, validation_sets, validation_sets_by,
 };
 pub use error::{Error, Result};
 pub use optimizer::AdamW;

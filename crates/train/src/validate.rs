@@ -11,7 +11,7 @@ use burn::tensor::Device;
 use crate::data::validation::{UNKNOWN_CHARACTER_BITS, ValidationSet};
 use crate::{Result, ValidationFigures};
 
-/// Scores `model` on every language of `sets`, without dropout, in a fixed order.
+/// Scores `model` on every group of `sets`, without dropout, in a fixed order.
 ///
 /// # Errors
 /// When asked to stop.
@@ -24,7 +24,7 @@ pub fn validate(
 ) -> Result<BTreeMap<String, ValidationFigures>> {
     let model = model.valid();
     let device = device.clone().inner();
-    let figures = sets.iter().map(|(language, set)| {
+    let figures = sets.iter().map(|(group, set)| {
         let mut sum = Sums::default();
         for batch in &set.batches {
             cancel.check()?;
@@ -40,7 +40,7 @@ pub fn validate(
             sum.correct += add(to_host(entropy.correct));
             sum.predictions += kept as u64;
         }
-        Ok((language.clone(), sum.figures(set)))
+        Ok((group.clone(), sum.figures(set)))
     });
     figures.collect()
 }

@@ -20,7 +20,7 @@ impl EvalConfig {
         if let Some(seed) = first_repeated(&self.seeds) {
             fault(&mut faults, "seeds", format!("holds `{seed}` twice"));
         }
-        range(&mut faults, "batch_size", self.batch_size, 1, 4096);
+        range(&mut faults, "micro_batch_tokens", self.micro_batch_tokens, 512, 1 << 20);
         let Bootstrap { resamples, confidence, .. } = self.bootstrap;
         range(&mut faults, "bootstrap.resamples", resamples, 1, 10_000_000);
         open_range(&mut faults, "bootstrap.confidence", confidence, 0.0, 1.0);
@@ -62,6 +62,10 @@ impl TaskConfig {
             faults.push((format!("pair_reg.{key}"), message));
         }
         open_range(&mut faults, "mlm.mask_prob", self.mlm.mask_prob, 0.0, 1.0);
+        if self.mlm.chars == 0 {
+            fault(&mut faults, "mlm.chars", "is `0`, expected 1 or more");
+        }
+        range(&mut faults, "mlm.max_length", self.mlm.max_length, 8, 512);
         faults
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use bimed_vocab::{Split, TokenStore, WORD_START};
+use bimed_vocab::{DocumentEntry, Split, TokenStore, WORD_START};
 
 use super::batch::{BatchCapacity, PackedBatch, Sample};
 use super::counter::{Draws, Purpose};
@@ -20,7 +20,7 @@ const MASKED_SHARE: f64 = 0.15;
 /// syllables and everything else that is common. Without it `[UNK]` would look free.
 pub const UNKNOWN_CHARACTER_BITS: f64 = 14.0;
 
-/// The masked samples of one language.
+/// The masked samples of one language, or of another group of documents.
 #[derive(Debug, Clone, Default)]
 pub struct ValidationSet {
     /// The batches.
@@ -34,7 +34,7 @@ pub struct ValidationSet {
     pub num_documents: usize,
 }
 
-/// What a language's text is taken from while it is collected.
+/// What a group's text is taken from while it is collected.
 #[derive(Default)]
 struct Collected {
     samples: Vec<Sample>,
@@ -49,7 +49,7 @@ pub struct ValidationShape {
     pub sequence_length: usize,
     /// Tokens on the device at a time.
     pub micro_batch_tokens: usize,
-    /// NFC characters a language, at most.
+    /// NFC characters a group, at most.
     pub chars: u64,
     /// The seed of the choice of documents and words. It does not depend on the run's, so that runs
     /// are compared on the same words.
@@ -66,22 +66,37 @@ pub fn validation_sets(
     vocabulary: &MaskVocabulary,
     shape: ValidationShape,
 ) -> BTreeMap<String, ValidationSet> {
+    validation_sets_by(store, vocabulary, shape, MASKED_SHARE, |document| {
+        store.languages()[usize::from(document.language)].clone()
+    })
+}
+
+/// As [`validation_sets`], with the share `masked_share` of the words masked, group by group: a
+/// document belongs to the group that `group_of` names.
+///
+/// A word that is chosen in one grouping is chosen in every other that has it.
+pub fn validation_sets_by(
+    store: &TokenStore,
+    vocabulary: &MaskVocabulary,
+    shape: ValidationShape,
+    masked_share: f64,
+    group_of: impl Fn(&DocumentEntry) -> String,
+) -> BTreeMap<String, ValidationSet> {
     let draws = |document: usize| Draws::new(shape.seed, 0, document as u64);
     let is_valid = |index: &usize| store.documents()[*index].split == Split::Valid;
     let mut order: Vec<usize> = (0..store.documents().len()).filter(is_valid).collect();
     order.sort_by_cached_key(|&index| (draws(index).word(Purpose::Validate, 0), index));
     let mut collected: BTreeMap<String, Collected> = BTreeMap::new();
     for index in order {
-        let language = &store.languages()[usize::from(store.documents()[index].language)];
-        let entry = collected.entry(language.clone()).or_default();
+        let entry = collected.entry(group_of(&store.documents()[index])).or_default();
         if entry.chars < shape.chars {
-            entry.take(store, index, vocabulary, shape, draws(index));
+            entry.take(store, index, vocabulary, shape, masked_share, draws(index));
         }
     }
     let finish = |entry: Collected| entry.finish(vocabulary.pad, shape);
     collected
         .into_iter()
-        .map(|(language, entry)| (language, finish(entry)))
+        .map(|(group, entry)| (group, finish(entry)))
         .filter(|(_, set)| !set.batches.is_empty())
         .collect()
 }
@@ -93,6 +108,7 @@ impl Collected {
         index: usize,
         vocabulary: &MaskVocabulary,
         shape: ValidationShape,
+        masked_share: f64,
         draws: Draws,
     ) {
         let document = &store.documents()[index];
@@ -110,7 +126,7 @@ impl Collected {
             for (at, (flag, &chars)) in flags.iter().zip(chars).enumerate() {
                 if flag & WORD_START != 0 {
                     let draw = draws.word(Purpose::Mask, chars_before) as f64 / u64::MAX as f64;
-                    is_masked = draw < MASKED_SHARE;
+                    is_masked = draw < masked_share;
                 }
                 chars_before += usize::from(chars);
                 let id = ids[at + 1];
