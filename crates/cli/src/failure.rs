@@ -101,6 +101,11 @@ fn is_cancelled(cause: &(dyn std::error::Error + 'static)) -> bool {
         || matches!(cause.downcast_ref(), Some(bimed_corpus::Error::Cancelled(_)))
         || matches!(cause.downcast_ref(), Some(bimed_vocab::Error::Cancelled(_)))
         || matches!(cause.downcast_ref(), Some(bimed_train::Error::Cancelled(_)))
+        || matches!(cause.downcast_ref(), Some(bimed_eval::Error::Cancelled(_)))
+        || matches!(
+            cause.downcast_ref(),
+            Some(bimed_eval::Error::Train(bimed_train::Error::Cancelled(_)))
+        )
 }
 
 /// Every library's errors know their own advice.

@@ -11,6 +11,7 @@ mod commands;
 mod experiment;
 mod failure;
 mod output;
+mod paths;
 mod process;
 mod progress;
 mod sections;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Store, create_private_dir, write_atomic};
+use bimed_eval::{Results, Table};
 use bimed_ops::DeviceKind;
 use fs_err as fs;
 use serde_json::json;
@@ -11,15 +12,17 @@ use crate::args::ExperimentArgs;
 use crate::experiment::Arm;
 use crate::failure::{Exit, UsageError};
 use crate::output::{bytes, table};
+use crate::paths::shown;
 use crate::progress::duration;
 use crate::sections::{Experiment, read_arms};
 use crate::session::Session;
 use crate::stages::encode::Encoding;
+use crate::stages::eval::Evaluation;
 use crate::stages::head::Head;
 use crate::stages::inputs::{MissingInput, missing};
 use crate::stages::report::{ArmReport, write_experiment};
 use crate::stages::{
-    Made, Stages, Survey, Workshop, corpus, export, figures, pretrain, transplant, vocab,
+    Made, Stages, Survey, Workshop, corpus, eval, export, figures, pretrain, transplant, vocab,
 };
 
 /// The resolved experiment of an arm.
@@ -99,26 +102,38 @@ pub(crate) fn run(session: &Session, args: &ExperimentArgs, last: Last) -> anyho
     let mut workshop = Workshop::new(session, args.fresh);
     let mut outputs = Vec::new();
     let mut reports = Vec::new();
+    let mut evaluation = Evaluation::default();
     for arm in &arms {
         let store = Store::new(&arm.config.experiment.store);
         let stages = Stages { arm, store: &store, survey: &survey, device: session.global.device };
         workshop.begin_arm(&arm.name, store.clone());
         write_resolved(arm)?;
         run_arm(&stages, &mut workshop, last, args.fresh, &mut outputs)?;
+        let mut results = None;
+        if last >= Last::Eval && arm.config.eval.is_some() {
+            let written = evaluation.make(&stages, &mut workshop)?;
+            outputs.push(Output::new(&arm.name, eval::STAGE, written.dir));
+            results = Some(written.results);
+        }
         if last >= Last::Pretrain && arm.config.transplant.is_some() {
-            let report = ArmReport::of_arm(&stages, &workshop, None)?;
+            let report = ArmReport::of_arm(&stages, &workshop, results.as_ref())?;
             let path = report.write(&arm.config.arm_directory(&arm.name))?;
             outputs.push(Output::new(&arm.name, "report", path));
             reports.push(report);
         }
     }
+    let mut results = None;
     if let (Some(arm), true) = (arms.first(), last >= Last::Eval) {
         let directory = arm.config.directory();
-        let path = write_experiment(&directory, &arm.config.experiment.name, &reports, None)?;
+        if let Some(config) = arms.iter().find_map(|arm| arm.config.eval.as_ref()) {
+            results = evaluation.write(&directory, config)?.map(|written| written.results);
+        }
+        let name = &arm.config.experiment.name;
+        let path = write_experiment(&directory, name, &reports, results.as_ref())?;
         outputs.push(Output::new("", "report", path));
     }
     let made = workshop.into_made();
-    show(session, &made, &outputs);
+    show(session, &made, &outputs, results.as_ref());
     let is_partial = made.iter().any(|made| made.artifact.manifest.summary["partial"] == true);
     Ok(if is_partial { Exit::Partial } else { Exit::Done })
 }
@@ -230,7 +245,7 @@ impl Output {
 }
 
 /// What was made and where.
-fn show(session: &Session, made: &[Made], outputs: &[Output]) {
+fn show(session: &Session, made: &[Made], outputs: &[Output], results: Option<&Results>) {
     let heading = ["arm", "stage", "", "size", "figures", "where"].map(str::to_owned).to_vec();
     let mut rows = vec![heading];
     let mut values = Vec::new();
@@ -272,7 +287,19 @@ fn show(session: &Session, made: &[Made], outputs: &[Output]) {
             "state": output.state,
         }));
     }
-    session.result(&table(&rows), &json!({ "event": "result", "made": values }));
+    let results = results.map(Results::tables).unwrap_or_default();
+    let mut text: String = results.iter().map(plain).collect();
+    text += &table(&rows);
+    session.result(&text, &json!({ "event": "result", "made": values }));
+}
+
+/// A table of results on a terminal.
+fn plain(results: &Table) -> String {
+    let heading = results.columns.iter().map(|column| column.name.clone()).collect();
+    let cells = results.rows.iter().map(|row| row.iter().map(|cell| cell.text.clone()).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
+    let note = if results.note.is_empty() { "" } else { "\n" };
+    format!("{}\n\n{}{note}{}\n", results.title, table(&rows), results.note)
 }
 
 /// The bytes of a file, or of all files of a directory.
@@ -281,26 +308,4 @@ fn size_of(path: &Path) -> u64 {
         Ok(entries) => entries.flatten().map(|entry| size_of(&entry.path())).sum(),
         Err(_) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
     }
-}
-
-/// A path from the working directory, where it lies under it.
-pub(crate) fn shown(path: &Path) -> String {
-    let simple: PathBuf = normal(path);
-    let here = std::env::current_dir().unwrap_or_default();
-    simple.strip_prefix(&here).unwrap_or(&simple).display().to_string()
-}
-
-/// Without `.` and `..`, as the path is written.
-fn normal(path: &Path) -> PathBuf {
-    let mut parts = PathBuf::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir if parts.file_name().is_some() => {
-                parts.pop();
-            }
-            other => parts.push(other),
-        }
-    }
-    parts
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::faults::{Fault, nearest};
 use super::parse::parse_value;
 use super::tree::{KeyPath, Node, Origin, Value};
+use crate::paths::normal;
 
 /// The prefix of environment variables that set keys: `BIMED__SECTION__KEY`.
 const ENVIRONMENT_PREFIX: &str = "BIMED__";
@@ -101,7 +102,7 @@ pub(crate) fn expand_variables(tree: &mut Node, directory: &Path, faults: &mut V
 /// A path as the experiment means it.
 pub(crate) fn resolve(text: &str, origin: &Origin, directory: &Path) -> PathBuf {
     match origin {
-        Origin::File { .. } => directory.join(text),
+        Origin::File { .. } => normal(&directory.join(text)),
         Origin::Environment(_) | Origin::Set(_) => PathBuf::from(text),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bimed_artifact::Artifact;
-use bimed_vocab::{EncodeConfig, InputDocument, Tokenizer};
+use bimed_vocab::{EncodeConfig, InputDocument, Split, Tokenizer};
 
 use super::Stages;
 use super::documents::documents;
@@ -24,6 +24,8 @@ pub(crate) struct Encoding {
     pub(crate) tokenizer: Upstream,
     /// The languages that are taken; all where it is empty.
     pub(crate) languages: Vec<String>,
+    /// Whether only the documents that no model is trained on are taken.
+    pub(crate) is_held_out: bool,
     /// `[encode]`.
     pub(crate) config: EncodeConfig,
 }
@@ -35,18 +37,23 @@ impl Encoding {
             corpus: stages.corpus()?,
             tokenizer: super::vocab::upstream(stages)?,
             languages: Vec::new(),
+            is_held_out: false,
             config: stages.experiment().encode.clone().unwrap_or_default(),
         })
     }
 
     /// What decides it. How many documents are encoded together decides nothing.
     pub(crate) fn recipe(&self) -> Recipe {
-        RecipeBuilder::new(STAGE, REVISION)
+        let recipe = RecipeBuilder::new(STAGE, REVISION)
             .input("corpus", &self.corpus)
             .input("vocab", &self.tokenizer)
             .config("languages", &self.languages)
-            .shown("encode", &self.config)
-            .finish()
+            .shown("encode", &self.config);
+        let recipe = match self.is_held_out {
+            true => recipe.config("split", &Split::Valid),
+            false => recipe,
+        };
+        recipe.finish()
     }
 
     /// Makes it, or finds it.
@@ -65,10 +72,9 @@ impl Encoding {
         corpus: &Path,
     ) -> anyhow::Result<impl Iterator<Item = Result<InputDocument, bimed_corpus::Error>>> {
         let is_taken = |document: &Result<InputDocument, _>| {
-            self.languages.is_empty()
-                || document
-                    .as_ref()
-                    .map_or(true, |document| self.languages.contains(&document.language))
+            let Ok(document) = document else { return true };
+            (self.languages.is_empty() || self.languages.contains(&document.language))
+                && (!self.is_held_out || document.split == Split::Valid)
         };
         Ok(documents(corpus)?.filter(is_taken))
     }

@@ -48,6 +48,7 @@ impl Head {
             corpus: corpus.upstream(stages.store),
             tokenizer: base.tokenizer(),
             languages: head.languages.clone(),
+            is_held_out: false,
             config: stages.experiment().encode.clone().unwrap_or_default(),
         };
         let config = head.pretrain_config(pretrain);

@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use bimed_eval::Protocol;
 use serde::Serialize;
 
 use super::card::tier_name;
+use crate::paths::shown;
 use crate::sections::{Corpus, Experiment, Vocabulary};
 
 /// A file or directory that is not there.
@@ -30,7 +32,7 @@ impl MissingInput {
 
     /// `source notes: data/notes.csv (licence MIT, public)`.
     pub(crate) fn line(&self) -> String {
-        let path = self.path.display();
+        let path = shown(&self.path);
         match self.licence.as_str() {
             "" => format!("{}: {path}", self.what),
             licence => format!("{}: {path} (licence: {licence}; {})", self.what, self.access),
@@ -44,7 +46,9 @@ pub(crate) fn missing(experiment: &Experiment, corpus_only: bool) -> Vec<Missing
     let mut found = Vec::new();
     let head = experiment.pretrain.as_ref().and_then(|pretrain| pretrain.head.as_ref());
     // Held-out text of the file's own corpus is what all arms are asked about.
-    let shares = !corpus_only && (head.is_some() || experiment.eval.is_some());
+    let mut tasks = experiment.eval.iter().flat_map(|eval| &eval.tasks);
+    let asks = tasks.any(|task| task.protocol == Protocol::MaskedWords);
+    let shares = !corpus_only && (head.is_some() || asks);
     let shared = experiment.shared_corpus.as_ref().filter(|_| shares);
     for corpus in experiment.corpus.iter().chain(shared) {
         found.extend(of_corpus(corpus));

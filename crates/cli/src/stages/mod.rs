@@ -9,6 +9,7 @@ mod card;
 pub(crate) mod corpus;
 mod documents;
 pub(crate) mod encode;
+pub(crate) mod eval;
 pub(crate) mod export;
 pub(crate) mod figures;
 pub(crate) mod head;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use bimed_artifact::{create_private_dir, write_atomic};
+use bimed_artifact::create_private_dir;
 use bimed_eval::{LinePlot, Report, Results, Table, read_run_log};
 use bimed_train::LOG_FILE;
 
@@ -72,7 +72,7 @@ impl ArmReport {
     }
 }
 
-/// Writes the page of all arms, and `results.md`, into `directory`.
+/// Writes the page of all arms into `directory`.
 pub(crate) fn write_experiment(
     directory: &Path,
     name: &str,
@@ -103,9 +103,6 @@ pub(crate) fn write_experiment(
                 .cloned()
                 .map(|table| Table { title: format!("{} · {}", arm.name, table.title), ..table }),
         );
-    }
-    if let Some(results) = results {
-        write_atomic(&directory.join("results.md"), results.to_markdown().as_bytes())?;
     }
     write(directory, name.to_owned(), facts, plots, tables)
 }

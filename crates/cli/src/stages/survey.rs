@@ -118,6 +118,15 @@ pub(crate) fn tokenizer_dir(dir: &Path) -> anyhow::Result<Upstream> {
     Ok(Upstream { dir: dir.to_path_buf(), hash, lineage: lineage_of(dir)? })
 }
 
+/// A model's directory, as a stage reads it: by what its files hold, not by how they were made.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn model_dir(dir: &Path, lineage: Vec<SourceLineage>) -> anyhow::Result<Upstream> {
+    let hash = hash_files(dir, &model_files(dir)?)?;
+    Ok(Upstream { dir: dir.to_path_buf(), hash, lineage })
+}
+
 /// Those of [`TOKENIZER_FILES`] that `dir` has.
 pub(crate) fn tokenizer_files(dir: &Path) -> Vec<String> {
     TOKENIZER_FILES.into_iter().filter(|name| dir.join(name).is_file()).map(str::to_owned).collect()

@@ -7,6 +7,7 @@ use bimed_artifact::{Artifact, Context, Manifest, Store};
 use serde_json::Value;
 
 use super::recipe::Recipe;
+use crate::paths::shown;
 use crate::progress::duration;
 use crate::session::Session;
 
@@ -139,11 +140,7 @@ impl<'a> Workshop<'a> {
         let took_text =
             took.map_or("up to date".to_owned(), |took| format!("done in {}", duration(took)));
         let stage = &artifact.manifest.stage;
-        self.session.note(&format!(
-            "{}: {stage} {took_text} ({})",
-            self.arm,
-            artifact.dir.display()
-        ));
+        self.session.note(&format!("{}: {stage} {took_text} ({})", self.arm, shown(&artifact.dir)));
         self.made.push(Made { arm: self.arm.clone(), artifact: artifact.clone(), took });
         artifact
     }
