@@ -3,6 +3,12 @@
 //! The four samples of the fixture are padded there; here they are packed two to a bin where they
 //! fit, so that agreement also shows that no sample sees its neighbour.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and shows its figures"
+)]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

@@ -20,7 +20,7 @@ use crate::{
     AdamWParameters, AdamWState, BertOps, CrossEntropy, Dropout, EmbeddingTables, Norm, Packing,
     TokenIds,
 };
-use flex::FusedBackend;
+use flex::{FusedBackend, NormScalars};
 
 /// [`BertOps`] for burn's Flex backend, with gradients of its own.
 ///
@@ -49,8 +49,7 @@ impl BertOps for FusedCpu {
             norm.weight.into_dispatch(),
             norm.bias.into_dispatch(),
             Arc::clone(&ids.host),
-            norm.epsilon,
-            dropout,
+            NormScalars { epsilon: norm.epsilon, dropout },
         ))
     }
 
@@ -77,8 +76,7 @@ impl BertOps for FusedCpu {
             residual.into_dispatch(),
             norm.weight.into_dispatch(),
             norm.bias.into_dispatch(),
-            norm.epsilon,
-            dropout,
+            NormScalars { epsilon: norm.epsilon, dropout },
         ))
     }
 

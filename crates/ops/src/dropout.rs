@@ -78,13 +78,10 @@ impl Dropout {
         let row = self.first_row.wrapping_add(row) as u32;
         // Sixteen counters at a time: independent lanes, which compilers vectorise.
         for (group, cells) in mask.chunks_mut(4 * LANES).enumerate() {
-            let mut counters = [[0u32; LANES]; 4];
-            for lane in 0..LANES {
-                counters[0][lane] = (group * LANES + lane) as u32;
-                counters[1][lane] = row;
-                counters[2][lane] = self.site;
-                counters[3][lane] = self.step as u32;
-            }
+            let first = (group * LANES) as u32;
+            let blocks = std::array::from_fn(|lane| first + lane as u32);
+            let mut counters =
+                [blocks, [row; LANES], [self.site; LANES], [self.step as u32; LANES]];
             philox4x32_lanes(&mut counters, key);
             for (lane, cells) in cells.chunks_mut(4).enumerate() {
                 for (cell, draws) in cells.iter_mut().zip(&counters) {

@@ -1,5 +1,10 @@
 //! The fused operations against the reference: values and gradients, dropout on.
 #![cfg(feature = "flex")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and shows its figures"
+)]
 
 use bimed_ops::{
     AdamWParameters, AdamWState, BertOps, Dropout, EmbeddingTables, FusedCpu, Norm, Packing,

@@ -4,6 +4,8 @@
 //! (defaults: 6 384 12 30522 16 128 5). Random ids in full bins, dropout 0.1, 15 % masked.
 //! Implementations take turns; the median step of each is shown.
 
+#![allow(clippy::print_stderr, clippy::expect_used, reason = "an example prints what it finds")]
+
 use std::time::Instant;
 
 use bimed_bert::{

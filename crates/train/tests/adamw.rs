@@ -1,5 +1,11 @@
 //! Three AdamW steps against `torch.optim.AdamW`: the golden fixtures of `scripts/make_fixtures.py`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and shows its figures"
+)]
+
 use std::path::PathBuf;
 
 use bimed_bert::{

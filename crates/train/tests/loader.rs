@@ -1,5 +1,11 @@
 //! What the loader reads: every token once, whatever the batches.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and shows its figures"
+)]
+
 use std::collections::BTreeMap;
 
 use bimed_artifact::{Cancel, Context, Silent};

@@ -3,6 +3,12 @@
 //! The test runs itself as a child process, kills the child with SIGKILL, and lets a second child
 //! go on. `BIMED_RESUME_REPEATS` sets how often (1 in the ordinary test run).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test fails by panicking and shows its figures"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};

@@ -19,6 +19,13 @@ use super::{attention, embed, entropy, gelu, norm, optimizer};
 use crate::Dropout;
 use crate::ids::HostIds;
 
+/// A layer norm's scalars.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NormScalars {
+    pub(crate) epsilon: f64,
+    pub(crate) dropout: Option<Dropout>,
+}
+
 /// What [`super::FusedCpu`] calls.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FusedBackend: Backend {
@@ -29,8 +36,7 @@ pub(crate) trait FusedBackend: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         ids: Arc<HostIds>,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FloatTensor<Self>;
 
     fn fused_linear(
@@ -44,8 +50,7 @@ pub(crate) trait FusedBackend: Backend {
         residual: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FloatTensor<Self>;
 
     fn fused_gelu(input: FloatTensor<Self>) -> FloatTensor<Self>;
@@ -98,7 +103,7 @@ fn embed_forward(
     epsilon: f64,
     place: Place,
 ) -> (FlexTensor, Saved) {
-    let [word, position, token_type] = tables.map(|table| elements(table));
+    let [word, position, token_type] = tables.map(elements);
     let hidden = elements(weight).len();
     let span = |index: i32| index as usize * hidden..(index as usize + 1) * hidden;
     let fill = |token: usize, out: &mut [f32]| {
@@ -173,12 +178,12 @@ impl FusedBackend for Flex {
         weight: FlexTensor,
         bias: FlexTensor,
         ids: Arc<HostIds>,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FlexTensor {
         let [word, position, token_type] = [word, position, token_type].map(contiguous);
-        let place = Place::output(dropout);
-        embed_forward([&word, &position, &token_type], &weight, &bias, &ids, epsilon, place).0
+        let place = Place::output(scalars.dropout);
+        embed_forward([&word, &position, &token_type], &weight, &bias, &ids, scalars.epsilon, place)
+            .0
     }
 
     fn fused_linear(input: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
@@ -190,11 +195,18 @@ impl FusedBackend for Flex {
         residual: FlexTensor,
         weight: FlexTensor,
         bias: FlexTensor,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FlexTensor {
         let [input, residual] = [input, residual].map(contiguous);
-        add_norm_forward(&input, &residual, &weight, &bias, epsilon, Place::input(dropout)).0
+        add_norm_forward(
+            &input,
+            &residual,
+            &weight,
+            &bias,
+            scalars.epsilon,
+            Place::input(scalars.dropout),
+        )
+        .0
     }
 
     fn fused_gelu(input: FlexTensor) -> FlexTensor {
@@ -299,14 +311,14 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         ids: Arc<HostIds>,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FloatTensor<Self> {
         record::<C, 5>([word, position, token_type, weight, bias], |inputs| {
             let [word, position, token_type, weight, bias] = inputs;
-            let place = Place::output(dropout);
+            let place = Place::output(scalars.dropout);
             let tables = [&word, &position, &token_type];
-            let (output, saved) = embed_forward(tables, &weight, &bias, &ids, epsilon, place);
+            let (output, saved) =
+                embed_forward(tables, &weight, &bias, &ids, scalars.epsilon, place);
             let rows = tables.map(|table| dims(table)[0]);
             let pull_back = move |gradient: FlexTensor, wanted: [bool; 5]| {
                 let hidden = elements(&weight).len();
@@ -358,13 +370,12 @@ impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {
         residual: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
-        epsilon: f64,
-        dropout: Option<Dropout>,
+        scalars: NormScalars,
     ) -> FloatTensor<Self> {
         record::<C, 4>([input, residual, weight, bias], |[input, residual, weight, bias]| {
-            let place = Place::input(dropout);
+            let place = Place::input(scalars.dropout);
             let (output, saved) =
-                add_norm_forward(&input, &residual, &weight, &bias, epsilon, place);
+                add_norm_forward(&input, &residual, &weight, &bias, scalars.epsilon, place);
             let shape = dims(&input);
             let pull_back = move |gradient: FlexTensor, _: [bool; 4]| {
                 let gradients =

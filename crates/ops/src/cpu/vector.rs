@@ -90,9 +90,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let whole = shifted - ROUND;
     let r = x - whole * 0.693_359_4 + whole * 2.121_944_4e-4;
     let mut p = 1.987_569_1e-4;
-    for coefficient in
-        [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5.000_000_1e-1]
-    {
+    for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p * r + coefficient;
     }
     (p * r * r + r + 1.0) * f32::from_bits(exponent.wrapping_add(127) << 23)
@@ -111,7 +109,7 @@ pub(crate) fn erf(x: f32) -> f32 {
         -2.101_024e-6,
         -5.692_506_5e-5,
         -7.349_906_4e-4,
-        -2.954_599_9e-3,
+        -2.954_6e-3,
         -1.609_603_3e-2,
     ] {
         p = p * square + coefficient;
