@@ -1,0 +1,262 @@
+//! Documents in, model out, through the binary: what a user's first run does, a second one, a killed
+//! one, and one with faults.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "a test may use the standard file functions, and fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Sentences of the documents; none may be seen outside corpus and vocabulary.
+const SENTENCES: [&str; 6] = [
+    "환자는 어제부터 심한 기침과 발열을 호소하였다",
+    "chest CT상 both lung에 작은 nodule 소견이 관찰됨",
+    "no evidence of pneumonia was seen on the follow up film",
+    "혈압은 안정적이어서 약물 용량을 유지하기로 하였다",
+    "the patient was discharged home in a stable condition",
+    "신장 기능이 저하되어 조영제 사용을 피하기로 함",
+];
+
+fn bimed(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bimed"));
+    command.args(arguments).current_dir(directory).env("RAYON_NUM_THREADS", "2");
+    command
+}
+
+fn succeeds(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let shown = text(&output.stdout) + &text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    shown
+}
+
+/// Two sources, a task, and an experiment of a tiny model.
+fn write_experiment(directory: &Path, steps: u32) {
+    let note = |index: usize| {
+        let sentence = |at: usize| SENTENCES[(index + at * at) % SENTENCES.len()];
+        let text: Vec<String> =
+            (0..3 + index % 5).map(|at| format!("{} {index}{at}.", sentence(at))).collect();
+        text.join(" ")
+    };
+    let lines: Vec<String> = (0..60)
+        .map(|index| format!("{{\"id\": {index}, \"text\": \"{}\"}}\n", note(index)))
+        .collect();
+    std::fs::write(directory.join("notes.jsonl"), lines.concat()).unwrap();
+    std::fs::create_dir(directory.join("books")).unwrap();
+    for index in 60..80 {
+        std::fs::write(directory.join(format!("books/{index}.txt")), note(index)).unwrap();
+    }
+    let mut pairs = String::from("id\tsplit\tscore\ts1\ts2\n");
+    for index in 0..24 {
+        let (a, b) = (SENTENCES[index % 6], SENTENCES[(index * 5 + index / 6) % 6]);
+        let score = if a == b { 5.0 } else { f64::from(index as u32 % 4) / 2.0 };
+        let split = ["train", "train", "dev", "test"][index % 4];
+        pairs += &format!("{index}\t{split}\t{score}\t{a}\t{b}\n");
+    }
+    std::fs::write(directory.join("pairs.tsv"), pairs).unwrap();
+    std::fs::write(directory.join("tiny.toml"), experiment(steps)).unwrap();
+}
+
+fn experiment(steps: u32) -> String {
+    format!(
+        r#"
+[experiment]
+name = "tiny"
+seed = 3
+output = "out"
+store = "store"
+
+[[corpus.source]]
+name = "notes"
+path = "notes.jsonl"
+format = "jsonl"
+text = ["text"]
+id = "id"
+licence = "MIT"
+domain = "medical"
+genre = "note"
+
+[[corpus.source]]
+name = "books"
+path = "books"
+format = "txt"
+licence = "MIT"
+domain = "medical"
+genre = "textbook"
+
+[corpus.split]
+valid_fraction = 0.2
+
+[vocab]
+policy = "replace"
+size = 320
+seed_hangul = false
+min_groups = 1
+
+[encode]
+
+[transplant]
+base = "random"
+
+[transplant.model]
+hidden_size = 32
+num_hidden_layers = 1
+num_attention_heads = 2
+intermediate_size = 64
+max_position_embeddings = 64
+
+[pretrain]
+length = {{ steps = {steps} }}
+sequence_length = 64
+tokens_per_step = 256
+micro_batch_tokens = 128
+checkpoint_every_steps = 5
+log_every_steps = 5
+validate_every_steps = 50
+validation_chars = 500
+
+[export]
+
+[eval]
+seeds = [1]
+bootstrap = {{ resamples = 100 }}
+
+[[eval.task]]
+name = "pairs"
+protocol = "sts.pair_reg"
+language = "ko"
+path = "pairs.tsv"
+pair_reg = {{ learning_rates = [5e-4], batch_size = 4, epochs = 1, max_length = 64 }}
+"#
+    )
+}
+
+/// Every file below `directory` and its content.
+fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut pending = vec![directory.to_path_buf()];
+    while let Some(folder) = pending.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                pending.push(path);
+            } else {
+                found.insert(path.clone(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Whether a folder `name` is somewhere below `directory`, while files come and go there.
+fn has_folder(directory: &Path, name: &str) -> bool {
+    let Ok(entries) = std::fs::read_dir(directory) else { return false };
+    let folders = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    folders.into_iter().any(|path| path.ends_with(name) || has_folder(&path, name))
+}
+
+fn model(directory: &Path) -> Vec<u8> {
+    let exported = files(&directory.join("out"));
+    let is_model = |path: &&PathBuf| path.ends_with("model/model.safetensors");
+    let path = exported.keys().find(is_model).expect("an exported model");
+    exported[path].clone()
+}
+
+#[test]
+fn a_run_makes_a_model_and_a_second_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    write_experiment(directory.path(), 10);
+    let run = || bimed(directory.path(), &["run", "tiny.toml"]).output().unwrap();
+    let first = succeeds(&run());
+    let written = files(directory.path());
+    let second = succeeds(&run());
+    assert!(second.contains("up to date"), "{second}");
+    let after = files(directory.path());
+    assert_eq!(written.keys().collect::<Vec<_>>(), after.keys().collect::<Vec<_>>());
+    for (path, bytes) in &written {
+        assert!(after[path] == *bytes, "{} changed", path.display());
+    }
+    let exported: Vec<String> =
+        written.keys().map(|path| path.to_string_lossy().replace('\\', "/")).collect();
+    for name in [
+        "model/config.json",
+        "model/vocab.txt",
+        "model/tokenizer.json",
+        "report.html",
+        "results.md",
+    ] {
+        assert!(exported.iter().any(|path| path.ends_with(name)), "no {name}");
+    }
+    for sentence in SENTENCES {
+        assert!(!first.contains(sentence) && !second.contains(sentence), "text on the terminal");
+        for (path, bytes) in &written {
+            let shown = path.extension().is_some_and(|kind| kind != "txt" && kind != "tsv");
+            let is_input = path.ends_with("notes.jsonl");
+            let text = String::from_utf8_lossy(bytes);
+            assert!(!shown || is_input || !text.contains(sentence), "text in {}", path.display());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_ends_in_the_model_of_one_that_was_not() {
+    let straight = tempfile::tempdir().unwrap();
+    let killed = tempfile::tempdir().unwrap();
+    for directory in [straight.path(), killed.path()] {
+        write_experiment(directory, 120);
+    }
+    succeeds(&bimed(straight.path(), &["export", "tiny.toml"]).output().unwrap());
+    let mut child = bimed(killed.path(), &["export", "tiny.toml"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    let has_checkpoint = || has_folder(&killed.path().join("store"), "step-10");
+    while !has_checkpoint() && begun.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap(); // SIGKILL
+    assert!(!child.wait().unwrap().success(), "the run ended before it was killed");
+    let resumed = succeeds(&bimed(killed.path(), &["export", "tiny.toml"]).output().unwrap());
+    assert!(resumed.contains("resumed at step"), "{resumed}");
+    assert!(model(straight.path()) == model(killed.path()), "the models differ");
+}
+
+#[test]
+fn faults_are_told_together_and_nothing_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    write_experiment(directory.path(), 10);
+    let faulty = experiment(10)
+        .replace("sequence_length = 64", "sequence_lenght = 64")
+        .replace("size = 320", "size = \"many\"")
+        .replace("valid_fraction = 0.2", "valid_fraction = 1.5");
+    std::fs::write(directory.path().join("tiny.toml"), faulty).unwrap();
+    let before = files(directory.path());
+    let output = bimed(directory.path(), &["run", "tiny.toml"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    for fault in ["sequence_lenght", "vocab.size", "valid_fraction", "tiny.toml:"] {
+        assert!(told.contains(fault), "`{fault}` is not in: {told}");
+    }
+    assert_eq!(before, files(directory.path()));
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named_before_anything_is_written() {
+    let directory = tempfile::tempdir().unwrap();
+    write_experiment(directory.path(), 10);
+    std::fs::remove_dir_all(directory.path().join("books")).unwrap();
+    let before = files(directory.path());
+    let output = bimed(directory.path(), &["run", "tiny.toml"]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("books"), "{told}");
+    assert_eq!(before, files(directory.path()));
+}
