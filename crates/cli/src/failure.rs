@@ -74,6 +74,10 @@ pub(crate) fn exit_of(error: &anyhow::Error, signal: Option<u8>) -> Exit {
     if has(|cause| cause.is::<UsageError>() || cause.is::<Faults>()) {
         return Exit::Usage;
     }
+    if has(|cause| matches!(cause.downcast_ref(), Some(bimed_corpus::Error::TooMuchBroken { .. })))
+    {
+        return Exit::BadInput;
+    }
     Exit::Failed
 }
 
@@ -158,5 +162,13 @@ mod tests {
         assert_eq!(exit_of(&error, Some(2)).code(), 130);
         assert_eq!(exit_of(&error, Some(15)).code(), 143);
         assert_eq!(exit_of(&anyhow::anyhow!("disk full"), Some(2)).code(), 1);
+        let broken = bimed_corpus::Error::TooMuchBroken {
+            source_name: "기록".into(),
+            broken: 9,
+            records: 10,
+            reasons: "9 bad_record".into(),
+            max_broken: 0.05,
+        };
+        assert_eq!(exit_of(&anyhow::Error::new(broken), None).code(), 4);
     }
 }

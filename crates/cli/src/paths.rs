@@ -2,13 +2,14 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// Without `.`, and without `..` behind a directory's name. A `..` behind a link stays: it leads
-/// elsewhere.
+/// Without `.`, and without `..` behind a directory's name or the root. A `..` behind a link stays:
+/// it leads elsewhere.
 pub(crate) fn normal(path: &Path) -> PathBuf {
     let mut parts = PathBuf::new();
     for part in path.components() {
         match part {
             Component::CurDir => {}
+            Component::ParentDir if parts.parent().is_none() && parts.has_root() => {}
             Component::ParentDir if parts.file_name().is_some() && !parts.is_symlink() => {
                 parts.pop();
             }

@@ -132,6 +132,7 @@ impl<'a> Pipeline<'a> {
         }
         context.progress.end();
         pipeline.check_fields(without_fields)?;
+        pipeline.check_broken()?;
         Ok(pipeline)
     }
 
@@ -150,6 +151,32 @@ impl<'a> Pipeline<'a> {
                     kind: if source.format == Format::Xml { "elements" } else { "fields" },
                     found,
                     needed: source.record.iter().chain(&source.text).cloned().collect(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// A source may have some broken records; one that is broken in large part is not what its
+    /// config says.
+    fn check_broken(&self) -> Result<()> {
+        for (source, summary) in self.sources.iter().zip(&self.summaries) {
+            let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+            let broken = |one: &&Rejected| one.source == source.name && one.reason.is_broken();
+            for one in self.rejected.iter().filter(broken) {
+                *reasons.entry(one.reason.name()).or_default() += 1;
+            }
+            let broken: u64 = reasons.values().sum();
+            let records = summary.records;
+            if broken > 1 && broken as f64 > self.config.max_broken * records as f64 {
+                let reasons: Vec<String> =
+                    reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+                return Err(Error::TooMuchBroken {
+                    source_name: source.name.clone(),
+                    broken,
+                    records,
+                    reasons: reasons.join(", "),
+                    max_broken: self.config.max_broken,
                 });
             }
         }

@@ -264,6 +264,9 @@ pub struct CorpusConfig {
     pub min_chars: usize,
     /// Documents with these language tags are dropped.
     pub drop_languages: Vec<String>,
+    /// The share of a source's records that may be broken (not decoded, not parsed, cut off), 0 to 1;
+    /// with more, and more than one, the corpus is refused.
+    pub max_broken: f64,
     /// Exact and near duplicates.
     pub deduplicate: DeduplicateConfig,
     /// Evaluation files whose sentences are kept out of the corpus.
@@ -282,6 +285,7 @@ impl Default for CorpusConfig {
             fold: FoldOptions::default(),
             min_chars: 20,
             drop_languages: vec!["other".into()],
+            max_broken: 0.05,
             deduplicate: DeduplicateConfig::default(),
             decontaminate: Vec::new(),
             decontamination: DecontaminationConfig::default(),
@@ -304,6 +308,8 @@ impl CorpusConfig {
             let known = Language::from_id(tag).is_some();
             check(known, "drop_languages", tag.clone(), "a language tag");
         }
+        let broken = self.max_broken;
+        check((0.0..=1.0).contains(&broken), "max_broken", broken.to_string(), "0 to 1");
         let share = |value: f64| value > 0.0 && value <= 1.0;
         let deduplicate = &self.deduplicate;
         let near = deduplicate.near_threshold;

@@ -107,6 +107,11 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether the file is at fault, not what it says.
+    pub fn is_broken(self) -> bool {
+        matches!(self, Self::BadEncoding | Self::BadRecord | Self::Truncated | Self::UnclosedQuote)
+    }
+
     /// The name, as in `rejected/NAME.jsonl.zst`.
     pub fn name(self) -> &'static str {
         match self {

@@ -68,6 +68,24 @@ pub enum Error {
         /// What the source's config names and the file lacks.
         needed: Vec<String>,
     },
+    /// A source of which more is broken than `max_broken` allows.
+    #[error(
+        "source `{source_name}`: {broken} of {records} records are broken ({reasons}), expected at \
+         most {:.0}%",
+        100.0 * max_broken
+    )]
+    TooMuchBroken {
+        /// The source.
+        source_name: String,
+        /// Records that could not be decoded or parsed, or were cut off.
+        broken: u64,
+        /// All records.
+        records: u64,
+        /// How many for each reason.
+        reasons: String,
+        /// The share that is allowed.
+        max_broken: f64,
+    },
     /// A step that is switched on had nothing to look at.
     #[error("`{step}` is on but compared 0 documents")]
     ZeroEffect {
@@ -116,6 +134,11 @@ impl Error {
             Self::MissingFields { .. } => {
                 Some("correct `text` and `record`, or leave the file out with `exclude`".into())
             }
+            Self::TooMuchBroken { .. } => Some(
+                "correct the source's `format`, `encoding`, `delimiter` or `quote`, replace its \
+                 files, or raise `corpus.max_broken`"
+                    .into(),
+            ),
             Self::ZeroEffect { .. } => {
                 Some("see the reasons in `rejected/`, or switch the step off".into())
             }

@@ -129,17 +129,44 @@ fn the_kernel_compiler_is_named_in_one_crate_and_any_error_in_one() {
     expect_none("a crate reaches past its boundary", &offenders);
 }
 
-#[test]
-fn the_binary_has_no_crate_that_speaks_to_a_network() {
+/// The lines of `cargo tree`, one a crate.
+fn tree(arguments: &[&str], format: &str) -> BTreeSet<String> {
     let command = std::process::Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "-p", "bimed-cli", "-e", "normal"])
-        .args(["--prefix", "none", "--format", "{p}"])
+        .args(["tree", "--locked", "--offline", "--prefix", "none", "--format", format])
+        .args(arguments)
         .current_dir(root())
         .output()
         .expect("`cargo tree` runs");
     assert!(command.status.success(), "{}", String::from_utf8_lossy(&command.stderr));
-    let tree = String::from_utf8_lossy(&command.stdout).into_owned();
-    let used: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let lines = String::from_utf8_lossy(&command.stdout).into_owned();
+    lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn the_binary_and_the_tests_share_one_build_of_burn() {
+    let with_features = "{p} [{f}]";
+    let of_binary = tree(&["-p", "bimed-cli", "-e", "normal,build"], with_features);
+    let of_tests = tree(&["--workspace", "-e", "normal,build,dev"], with_features);
+    let below_burn = tree(&["-p", "burn", "-e", "normal,build"], "{p}");
+    let is_below = |line: &&String| {
+        line.split(" [").next().is_some_and(|package| below_burn.contains(package))
+    };
+    let compared: Vec<&String> = of_binary.iter().filter(is_below).collect();
+    assert!(compared.len() > 50, "found {} crates below burn", compared.len());
+    let offenders: Vec<String> = compared
+        .into_iter()
+        .filter(|line| !of_tests.contains(*line))
+        .map(|line| format!("{line}: the tests build it with other features"))
+        .collect();
+    let rule =
+        "`cargo run` and `cargo test` would each build burn (name the features in cli's manifest)";
+    expect_none(rule, &offenders);
+}
+
+#[test]
+fn the_binary_has_no_crate_that_speaks_to_a_network() {
+    let tree = tree(&["-p", "bimed-cli", "-e", "normal"], "{p}");
+    let used: BTreeSet<&str> = tree.iter().filter_map(|line| line.split(' ').next()).collect();
     assert!(used.contains("bimed-artifact"), "`cargo tree` shows the binary's crates");
     let offenders: Vec<String> =
         NETWORK.iter().filter(|name| used.contains(*name)).map(ToString::to_string).collect();

@@ -12,6 +12,9 @@ pub(crate) use inspect::inspect;
 pub(crate) use new::new;
 pub(crate) use run::{Last, run};
 
+#[cfg(test)]
+pub(crate) use new::STARTER;
+
 use crate::failure::{Exit, UsageError};
 
 /// A command whose stage is not there yet says so.

@@ -208,7 +208,7 @@ language = "en"
     };
     assert_eq!(
         paths(&[]),
-        [PathBuf::from("/configs/../data/sample/장.html"), PathBuf::from("/configs/notes.csv.gz")]
+        [PathBuf::from("/data/sample/장.html"), PathBuf::from("/configs/notes.csv.gz")]
     );
     assert_eq!(paths(&["experiment.paths.data=/mnt"])[0], PathBuf::from("/mnt/sample/장.html"));
     assert_eq!(paths(&["corpus.source.notes.path=here.csv"])[1], PathBuf::from("here.csv"));

@@ -68,6 +68,11 @@ pub(crate) enum Vocabulary {
 }
 
 impl Vocabulary {
+    /// Whether it is trained on the corpus.
+    fn is_trained(&self) -> bool {
+        matches!(self, Self::Config(config) if config.policy != Policy::Keep)
+    }
+
     /// Whether it is the base's own.
     pub(crate) fn is_kept(&self) -> bool {
         matches!(self, Self::Config(config) if config.policy == Policy::Keep)
@@ -122,22 +127,30 @@ impl Experiment {
 
     /// What the sections need of one another.
     fn check(&self, composer: &mut Composer<'_>) {
-        let mut needs = |holds: bool, section: &str, needed: &str| {
-            if !holds && composer.has(section) {
-                composer.fault(section, &format!("needs {needed}, which is absent"), None);
+        let (corpus, vocab) =
+            (("`[corpus]`", self.corpus.is_some()), ("`[vocab]`", self.vocab.is_some()));
+        let encode = ("`[encode]`", self.encode.is_some());
+        let transplant = ("`[transplant]`", self.transplant.is_some());
+        let shared = ("a `[corpus]` outside the arms", self.shared_corpus.is_some());
+        let is_trained = self.vocab.as_ref().is_some_and(Vocabulary::is_trained);
+        let of_vocab = if is_trained { &[corpus] as &[_] } else { &[] };
+        for (section, needed) in [
+            ("vocab", of_vocab),
+            ("encode", &[corpus, vocab]),
+            ("transplant", &[vocab]),
+            ("pretrain", &[encode, transplant]),
+            ("export", &[transplant]),
+            ("eval", &[transplant]),
+            ("pretrain.head", &[shared]),
+        ] {
+            let absent: Vec<&str> =
+                needed.iter().filter(|(_, is_there)| !is_there).map(|(name, _)| *name).collect();
+            if !absent.is_empty() && composer.has(section) {
+                let verb = if absent.len() == 1 { "is" } else { "are" };
+                let message = format!("needs {}, which {verb} absent", absent.join(" and "));
+                composer.fault(section, &message, None);
             }
-        };
-        let trained = |vocab: &Vocabulary| matches!(vocab, Vocabulary::Config(config) if config.policy != Policy::Keep);
-        if self.vocab.as_ref().is_some_and(trained) {
-            needs(self.corpus.is_some(), "vocab", "`[corpus]`");
         }
-        needs(self.corpus.is_some() && self.vocab.is_some(), "encode", "`[corpus]` and `[vocab]`");
-        needs(self.vocab.is_some(), "transplant", "`[vocab]`");
-        let starts = self.encode.is_some() && self.transplant.is_some();
-        needs(starts, "pretrain", "`[encode]` and `[transplant]`");
-        needs(self.transplant.is_some(), "export", "`[transplant]`");
-        needs(self.transplant.is_some(), "eval", "`[transplant]`");
-        needs(self.shared_corpus.is_some(), "pretrain.head", "a `[corpus]` outside the arms");
         let has_base = self.transplant.as_ref().is_some_and(|transplant| transplant.base.is_some());
         if self.vocab.as_ref().is_some_and(Vocabulary::is_kept) && !has_base {
             let message = "is `keep`, expected `replace` where `transplant.base` is `random`";

@@ -239,6 +239,27 @@ fn a_step_that_compares_nothing_is_an_error() {
 }
 
 #[test]
+fn a_source_that_is_broken_in_large_part_is_refused() {
+    let mut fixture = Fixture::new();
+    let line = |index: usize| {
+        let open = if index % 4 == 0 { "{{" } else { "{" };
+        format!("{open}\"text\": \"환자 {index}번은 chest CT에서 nodule이 보여 추적 관찰함.\"}}\n")
+    };
+    let lines: String = (0..40).map(line).collect();
+    fixture.source("기록", Format::Jsonl, lines.as_bytes());
+    let error = fixture.build("a").unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "source `기록`: 10 of 40 records are broken (10 bad_record), expected at most 5%"
+    );
+    assert!(error.hint().unwrap().contains("corpus.max_broken"));
+    fixture.config.max_broken = 0.25;
+    fixture.config.deduplicate.near = false;
+    let (summary, documents) = fixture.build("b").unwrap();
+    assert_eq!((summary.documents, documents.len()), (30, 30));
+}
+
+#[test]
 fn a_truncated_gz_keeps_its_complete_records_and_says_partial() {
     let mut fixture = Fixture::new();
     let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());

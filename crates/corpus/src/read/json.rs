@@ -9,15 +9,13 @@ use crate::{Reason, SourceConfig};
 pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecords) {
     out.extractor = "json";
     let mut values = Values { source, out, fields: Vec::new() };
-    if is_lines(&decoded.text, source) {
-        values.lines(decoded);
-    } else {
-        match serde_json::from_str::<Value>(&decoded.text) {
-            Ok(value) => values.file(value),
-            Err(_) => {
-                let reason = if decoded.partial { Reason::Truncated } else { Reason::BadRecord };
-                values.out.faults.push((0, reason));
-            }
+    // Lines of values of their own end a whole parse at the second line.
+    match serde_json::from_str::<Value>(&decoded.text) {
+        Ok(value) => values.file(value),
+        Err(_) if is_lines(&decoded.text, source) => values.lines(decoded),
+        Err(_) => {
+            let reason = if decoded.partial { Reason::Truncated } else { Reason::BadRecord };
+            values.out.faults.push((0, reason));
         }
     }
     let found = values.fields;
@@ -27,10 +25,14 @@ pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecor
     }
 }
 
-/// Lines are values of their own when the first one is.
+/// Lines that are looked at; some of them may be broken.
+const PROBED_LINES: usize = 100;
+
+/// Whether lines are values of their own.
 fn is_lines(text: &str, source: &SourceConfig) -> bool {
-    let first = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    source.record.is_none() && matches!(serde_json::from_str::<Value>(first), Ok(Value::Object(_)))
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty()).take(PROBED_LINES);
+    let is_object = |line| matches!(serde_json::from_str::<Value>(line), Ok(Value::Object(_)));
+    source.record.is_none() && lines.into_iter().any(is_object)
 }
 
 struct Values<'a> {
