@@ -191,6 +191,7 @@ where
         }
     }
     count_batch(&mut shards, &batch, &added, config);
+    context.progress.advance(bytes as u64);
     let whole = shards.into_iter().reduce(|a, b| a.merge(b, config.min_groups)).unwrap_or_default();
     context.progress.end();
     Ok(segments(whole, config))

@@ -1,12 +1,13 @@
 //! `bimed run` and the commands of one stage each: every stage of every arm in order.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Store, create_private_dir, write_atomic};
 use bimed_eval::{Results, Table};
 use bimed_ops::DeviceKind;
 use fs_err as fs;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::ExperimentArgs;
 use crate::experiment::Arm;
@@ -242,54 +243,69 @@ impl Output {
         let (state, figures) = ("written".to_owned(), String::new());
         Self { arm: arm.to_owned(), what, path, state, figures }
     }
+
+    fn row(&self) -> Vec<String> {
+        vec![
+            self.arm.clone(),
+            self.what.to_owned(),
+            self.state.clone(),
+            bytes(size_of(&self.path)),
+            self.figures.clone(),
+            shown(&self.path),
+        ]
+    }
+
+    fn value(&self) -> Value {
+        json!({ "arm": self.arm, "stage": self.what, "path": self.path, "state": self.state })
+    }
+}
+
+impl Made {
+    fn size(&self) -> u64 {
+        self.artifact.manifest.files.iter().map(|file| file.bytes).sum()
+    }
+
+    fn row(&self) -> Vec<String> {
+        let manifest = &self.artifact.manifest;
+        vec![
+            self.arm.clone(),
+            manifest.stage.clone(),
+            self.took.map_or("up to date".to_owned(), duration),
+            bytes(self.size()),
+            figures::of(&manifest.stage, &manifest.summary),
+            shown(&self.artifact.dir),
+        ]
+    }
+
+    fn value(&self) -> Value {
+        json!({
+            "arm": self.arm,
+            "stage": self.artifact.manifest.stage,
+            "path": self.artifact.dir,
+            "bytes": self.size(),
+            "up_to_date": self.took.is_none(),
+            "seconds": self.took.map(|took| took.as_secs_f64()),
+        })
+    }
 }
 
 /// What was made and where.
 fn show(session: &Session, made: &[Made], outputs: &[Output], results: Option<&Results>) {
     let heading = ["arm", "stage", "", "size", "figures", "where"].map(str::to_owned).to_vec();
     let mut rows = vec![heading];
-    let mut values = Vec::new();
+    let mut shown_before = BTreeSet::new();
     for one in made {
-        let manifest = &one.artifact.manifest;
-        let size: u64 = manifest.files.iter().map(|file| file.bytes).sum();
-        let state = one.took.map_or("up to date".to_owned(), duration);
-        let figures = figures::of(&manifest.stage, &manifest.summary);
-        rows.push(vec![
-            one.arm.clone(),
-            manifest.stage.clone(),
-            state,
-            bytes(size),
-            figures,
-            shown(&one.artifact.dir),
-        ]);
-        values.push(json!({
-            "arm": one.arm,
-            "stage": manifest.stage,
-            "path": one.artifact.dir,
-            "bytes": size,
-            "up_to_date": one.took.is_none(),
-            "seconds": one.took.map(|took| took.as_secs_f64()),
-        }));
+        // What arms share is shown once, and answers in the table of results.
+        let is_new = shown_before.insert(&one.artifact.dir);
+        if is_new && one.artifact.manifest.stage != eval::STAGE {
+            rows.push(one.row());
+        }
     }
-    for output in outputs {
-        rows.push(vec![
-            output.arm.clone(),
-            output.what.to_owned(),
-            output.state.clone(),
-            bytes(size_of(&output.path)),
-            output.figures.clone(),
-            shown(&output.path),
-        ]);
-        values.push(json!({
-            "arm": output.arm,
-            "stage": output.what,
-            "path": output.path,
-            "state": output.state,
-        }));
-    }
-    let results = results.map(Results::tables).unwrap_or_default();
-    let mut text: String = results.iter().map(plain).collect();
+    rows.extend(outputs.iter().map(Output::row));
+    let mut text = results.and_then(Results::summary).as_ref().map(plain).unwrap_or_default();
     text += &table(&rows);
+    let values: Vec<Value> =
+        made.iter().map(Made::value).chain(outputs.iter().map(Output::value)).collect();
     session.result(&text, &json!({ "event": "result", "made": values }));
 }
 
@@ -298,8 +314,11 @@ fn plain(results: &Table) -> String {
     let heading = results.columns.iter().map(|column| column.name.clone()).collect();
     let cells = results.rows.iter().map(|row| row.iter().map(|cell| cell.text.clone()).collect());
     let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
-    let note = if results.note.is_empty() { "" } else { "\n" };
-    format!("{}\n\n{}{note}{}\n", results.title, table(&rows), results.note)
+    let note = match results.note.as_str() {
+        "" => String::new(),
+        note => format!("\n{note}\n"),
+    };
+    format!("{}\n\n{}{note}\n", results.title, table(&rows))
 }
 
 /// The bytes of a file, or of all files of a directory.

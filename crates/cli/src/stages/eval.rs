@@ -293,10 +293,7 @@ fn ask(
 
 /// The figure that stands for the task, or why there is none.
 fn summary(results: &Results, subject: &Subject, task: &TaskConfig) -> Value {
-    let metric = match task.protocol {
-        Protocol::MaskedWords => "bits_per_character",
-        Protocol::StsEmbed | Protocol::StsPairRegression => "pearson",
-    };
+    let metric = task.protocol.judged_by();
     let figures = results.rows.iter().filter(|row| row.metric == metric && row.part.is_empty());
     // The test split, where there is one, comes after dev.
     let row: Option<&ResultRow> = figures.max_by_key(|row| row.split);

@@ -37,7 +37,7 @@ impl Default for EvalConfig {
     }
 }
 
-/// How a task is scored. Figures of different protocols never share a table.
+/// How a task is scored. Figures of different protocols never share a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Protocol {
     /// Fine-tuned regression on sentence pairs: `[CLS] s1 [SEP] s2 [SEP]`.
@@ -58,6 +58,14 @@ impl Protocol {
             Self::StsPairRegression => "sts.pair_reg",
             Self::StsEmbed => "sts.embed",
             Self::MaskedWords => "mlm",
+        }
+    }
+
+    /// The metric by which models are judged, of all that it gives.
+    pub fn judged_by(self) -> &'static str {
+        match self {
+            Self::StsPairRegression | Self::StsEmbed => "pearson",
+            Self::MaskedWords => "bits_per_character",
         }
     }
 }

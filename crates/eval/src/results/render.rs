@@ -7,8 +7,14 @@ use crate::config::Protocol;
 use crate::data::Split;
 use crate::table::{Align, Cell, Table, TableColumn};
 
+/// Stands behind a figure that differs clearly from the reference's.
+const CLEAR_MARK: &str = "†";
+const CLEAR_NOTE: &str = "†: the interval of the difference from the reference leaves out 0.";
+/// The beginning of the name of a part that is a language.
+const LANGUAGE_PART: &str = "language:";
+
 impl Results {
-    /// One table for each protocol, and one of the comparisons where there are any.
+    /// The summary, one table for each protocol, and one of the comparisons where there are any.
     ///
     /// The best model of a question is strong where two or more answered it; † marks a clear
     /// difference from the reference.
@@ -19,12 +25,49 @@ impl Results {
                 protocols.push(row.protocol);
             }
         }
-        let mut tables: Vec<Table> =
-            protocols.into_iter().map(|protocol| self.protocol_table(protocol)).collect();
+        let details = protocols.into_iter().map(|protocol| self.protocol_table(protocol));
+        let mut tables: Vec<Table> = self.summary().into_iter().chain(details).collect();
         if !self.comparisons.is_empty() {
             tables.push(self.comparison_table());
         }
         tables
+    }
+
+    /// One row a question, one column a model: what a task is judged by, of each split, and of each
+    /// language where it asks several. `None` where nothing was measured.
+    pub fn summary(&self) -> Option<Table> {
+        let is_shown = |row: &&ResultRow| {
+            row.metric == row.protocol.judged_by()
+                && (row.part.is_empty() || row.part.starts_with(LANGUAGE_PART))
+        };
+        let rows = grouped(self.rows.iter().filter(is_shown));
+        let mut models: Vec<&str> = Vec::new();
+        for row in &rows {
+            if !models.contains(&&*row.model) {
+                models.push(&row.model);
+            }
+        }
+        let mut table = Table {
+            title: "Summary".to_owned(),
+            note: String::new(),
+            columns: columns(&["task", "protocol", "split", "part", "metric"], &models),
+            rows: Vec::new(),
+        };
+        for group in rows.chunk_by(|a, b| a.question() == b.question()) {
+            let row = group.first()?;
+            let split = row.split.map_or("", Split::name);
+            let question = [&row.task, row.protocol.id(), split, &row.part, &row.metric];
+            let answer = |model: &&str| {
+                let found = group.iter().find(|row| row.model == *model);
+                found.map_or_else(|| Cell::plain("–"), |row| self.figure(row, group))
+            };
+            let cells = question.map(Cell::plain).into_iter().chain(models.iter().map(answer));
+            table.rows.push(cells.collect());
+        }
+        if table.rows.iter().flatten().any(|cell| cell.text.ends_with(CLEAR_MARK)) {
+            table.note = CLEAR_NOTE.to_owned();
+        }
+        (!table.rows.is_empty()).then(|| table.without_empty_columns(&["split", "part"]))
     }
 
     /// `results.md`.
@@ -49,29 +92,20 @@ impl Results {
             notes.push("CI: over items.");
         }
         if self.comparisons.iter().any(|c| c.protocol == protocol && c.is_clear()) {
-            notes.push("†: the interval of the difference from the reference leaves out 0.");
+            notes.push(CLEAR_NOTE);
         }
         table.note = notes.join(" ");
         table.columns.push(TableColumn::right(&interval_title(&rows)));
         table.columns.push(TableColumn::right("n"));
         table.columns.push(TableColumn { name: "note".to_owned(), align: Align::Left });
         for row in &rows {
-            let value = match (row.status, row.value) {
-                (Status::Skipped, _) => Cell::plain("SKIPPED"),
-                (Status::Measured, None) => Cell::plain("undefined"),
-                (Status::Measured, Some(value)) => {
-                    let mark = if self.is_clear(row) { "†" } else { "" };
-                    let text = format!("{value:.4}{mark}");
-                    Cell { text, strong: is_best(row, &rows) }
-                }
-            };
             table.rows.push(vec![
                 Cell::plain(&row.task),
                 Cell::plain(row.split.map_or("", Split::name)),
                 Cell::plain(&row.part),
                 Cell::plain(&row.metric),
                 Cell::plain(&row.model),
-                value,
+                self.figure(row, &rows),
                 Cell::plain(row.deviation.map(|d| format!("{d:.4}")).unwrap_or_default()),
                 Cell::plain(row.interval.as_ref().map(interval_text).unwrap_or_default()),
                 Cell::plain(row.num_items.to_string()),
@@ -109,6 +143,18 @@ impl Results {
             ]);
         }
         table
+    }
+
+    /// The value of `row`, strong where it is the best of `rows`.
+    fn figure(&self, row: &ResultRow, rows: &[&ResultRow]) -> Cell {
+        match (row.status, row.value) {
+            (Status::Skipped, _) => Cell::plain("SKIPPED"),
+            (Status::Measured, None) => Cell::plain("undefined"),
+            (Status::Measured, Some(value)) => {
+                let mark = if self.is_clear(row) { CLEAR_MARK } else { "" };
+                Cell { text: format!("{value:.4}{mark}"), strong: is_best(row, rows) }
+            }
+        }
     }
 
     fn is_clear(&self, row: &ResultRow) -> bool {

@@ -62,6 +62,34 @@ fn the_table_shows_the_best_the_clear_and_the_skipped() {
 }
 
 #[test]
+fn the_summary_has_a_row_a_task_and_a_column_a_model() {
+    let (mut results, _) = sample();
+    for (part, model, value) in
+        [("", "bi", 1.5), ("language:ko", "bi", 2.0), ("source:교과서", "bi", 1.0)]
+    {
+        let mut row = ResultRow::skipped("held-out", Protocol::MaskedWords, model, "");
+        row.status = Status::Measured;
+        row.metric = "bits_per_character".to_owned();
+        row.part = part.to_owned();
+        row.value = Some(value);
+        results.rows.push(row);
+    }
+    let summary = results.summary().unwrap();
+    insta::assert_snapshot!(summary.to_markdown(), @r"
+    ### Summary
+
+    | task | protocol | split | part | metric | base | bi |
+    |---|---|---|---|---|--:|--:|
+    | 한국어-sts | sts.pair_reg | dev |  | pearson | 0.0952 | **0.9944†** |
+    | held-out | mlm |  |  | bits_per_character | – | 1.5000 |
+    | held-out | mlm |  | language:ko | bits_per_character | – | 2.0000 |
+
+    †: the interval of the difference from the reference leaves out 0.
+    ");
+    assert_eq!(Results::new("0.0.0").summary(), None);
+}
+
+#[test]
 fn lower_is_better_for_a_loss() {
     let mut results = Results::new("0.0.0");
     for (model, value) in [("a", 1.9), ("b", 1.4)] {
