@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ("experiment".to_owned(), "sample, figures made up".to_owned()),
             ("model".to_owned(), "2 layers, hidden 32".to_owned()),
         ],
+        summary: None,
         plots: read_run_log(&log)?.plots(),
         tables,
     };

@@ -24,6 +24,8 @@ pub struct Report {
     pub language: String,
     /// What was run, as (name, value).
     pub facts: Vec<(String, String)>,
+    /// What to read first.
+    pub summary: Option<Table>,
     /// Figures over steps.
     pub plots: Vec<LinePlot>,
     /// Corpus, vocabulary, results.
@@ -40,12 +42,14 @@ font:16px/1.55 system-ui,'Noto Sans KR','Noto Sans CJK KR','Malgun Gothic','Appl
 h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem}h2{font-size:1.15rem;margin:2.2rem 0 .6rem}\
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0 0 1.5rem}\
 dt{color:var(--muted)}dd{margin:0}\
-.plots{display:grid;gap:1.2rem;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr))}\
+.plots{display:grid;margin-top:2rem;gap:1.2rem;grid-template-columns:repeat(auto-fit,minmax(min(26rem,100%),1fr))}\
 .plots figure{margin:0}.plots svg{width:100%;height:auto;display:block}\
 .wide{overflow-x:auto}table{border-collapse:collapse;font-size:.92rem;min-width:100%}\
 th,td{padding:.32rem .7rem;text-align:left;border-bottom:1px solid var(--rule);white-space:nowrap}\
 th{color:var(--muted);font-weight:600}td.number,th.number{text-align:right;\
 font-variant-numeric:tabular-nums}tbody tr:hover{background:var(--band)}\
+summary{cursor:pointer;color:var(--muted);margin:2.2rem 0 .6rem}summary h2{display:inline;\
+color:var(--text);margin:0}\
 .note{color:var(--muted);font-size:.88rem;margin:.5rem 0 0}\
 @media print{body{max-width:none;padding:0}section,figure{break-inside:avoid}}";
 
@@ -69,6 +73,7 @@ impl Report {
             }
             page.push_str("</dl>\n");
         }
+        page.push_str(&self.summary.as_ref().map(Table::to_html).unwrap_or_default());
         if !self.plots.is_empty() {
             page.push_str("<section class=\"plots\">\n");
             for plot in &self.plots {
@@ -105,6 +110,7 @@ mod tests {
             title: text.clone(),
             language: "ko".to_owned(),
             facts: vec![(text.clone(), text.clone())],
+            summary: None,
             plots: vec![LinePlot { title: text.clone(), series, ..LinePlot::default() }],
             tables: vec![Table {
                 title: text.clone(),

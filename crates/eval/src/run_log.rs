@@ -36,6 +36,9 @@ const PANELS: [(&str, &str, Scale, &[&str]); 6] = [
     ("Speed", "tokens/s", Scale::Linear, &["tokens_per_second"]),
 ];
 
+/// What the keys of a validation's figures begin with, before the language.
+const HELD_OUT: &str = "languages.";
+
 /// Reads a `log.jsonl`.
 ///
 /// A resumed run may log a step twice: the later record counts. A torn last line is left out.
@@ -107,7 +110,11 @@ impl RunLog {
 /// The key, less a last part that only repeats the plot's title.
 fn series_name(key: &str, names: &[&str]) -> String {
     match key.rsplit_once('.') {
-        Some((first, last)) if names.contains(&last) => first.to_owned(),
+        Some((first, last)) if names.contains(&last) => match first.strip_prefix(HELD_OUT) {
+            Some(language) => format!("held-out {language}"),
+            None => first.to_owned(),
+        },
+        None if names.contains(&key) => "training".to_owned(),
         _ => key.to_owned(),
     }
 }
@@ -152,6 +159,17 @@ mod tests {
         assert_eq!((log.num_records, log.num_without_step), (3, 1));
         let titles: Vec<String> = log.plots().into_iter().map(|plot| plot.title).collect();
         assert_eq!(titles, ["Loss", "Bits per character"]);
+    }
+
+    #[test]
+    fn a_series_is_named_by_what_it_was_measured_on() {
+        let log = read(
+            "{\"step\": 0, \"languages\": {\"ko\": {\"loss\": 9.5}}}\n{\"step\": 1, \"loss\": 8.5}\n",
+        )
+        .unwrap();
+        let plots = log.plots();
+        let names: Vec<&str> = plots[0].series.iter().map(|series| &*series.name).collect();
+        assert_eq!(names, ["held-out ko", "training"]);
     }
 
     #[test]

@@ -6,6 +6,9 @@ use std::fmt::Write;
 
 use crate::escape::escape;
 
+/// A page shows a table of more rows folded, until the reader opens it.
+const OPEN_ROWS: usize = 40;
+
 /// On which side a column's cells stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -109,7 +112,14 @@ impl Table {
 
     /// The table in HTML under a heading of the second level.
     pub(crate) fn to_html(&self) -> String {
-        let mut text = format!("<section>\n<h2>{}</h2>\n", escape(&self.title));
+        let title = escape(&self.title);
+        let is_long = self.rows.len() > OPEN_ROWS;
+        let mut text = if is_long {
+            let rows = self.rows.len();
+            format!("<details>\n<summary><h2>{title}</h2> {rows} rows</summary>\n")
+        } else {
+            format!("<section>\n<h2>{title}</h2>\n")
+        };
         text.push_str("<div class=\"wide\" tabindex=\"0\"><table>\n<thead><tr>");
         for column in &self.columns {
             let class = class(column.align);
@@ -129,7 +139,7 @@ impl Table {
         if !self.note.is_empty() {
             let _ = writeln!(text, "<p class=\"note\">{}</p>", escape(&self.note));
         }
-        text.push_str("</section>\n");
+        text.push_str(if is_long { "</details>\n" } else { "</section>\n" });
         text
     }
 

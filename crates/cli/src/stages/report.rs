@@ -12,6 +12,8 @@ use super::{Stages, export, recipe::Recipe, tables};
 
 /// The page of an arm, and of an experiment.
 const REPORT_FILE: &str = "report.html";
+/// The language of the page's own words.
+const LANGUAGE: &str = "en";
 
 /// What the report of an arm shows.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub(crate) struct ArmReport {
     /// The arm.
     pub(crate) name: String,
     facts: Vec<(String, String)>,
+    summary: Option<Table>,
     plots: Vec<LinePlot>,
     tables: Vec<Table>,
 }
@@ -54,21 +57,30 @@ impl ArmReport {
             None => Vec::new(),
         };
         let mut tables = summaries.tables();
-        tables.extend(results.map(Results::tables).unwrap_or_default());
+        tables.extend(results.map(Results::details).unwrap_or_default());
         if let Some(pretrain) = &experiment.pretrain {
             tables.push(tables::settings("Pretraining", &serde_json::to_value(pretrain)?));
         }
         let recipe: Option<Recipe> =
             experiment.transplant.is_some().then(|| export::recipe(stages)).transpose()?;
         tables.extend(recipe.map(|recipe| tables::lineage(&recipe.lineage)));
-        Ok(Self { name: stages.arm.name.clone(), facts, plots, tables })
+        let summary = results.and_then(Results::summary);
+        Ok(Self { name: stages.arm.name.clone(), facts, summary, plots, tables })
     }
 
     /// Writes the arm's page into `directory`.
     pub(crate) fn write(&self, directory: &Path) -> anyhow::Result<PathBuf> {
         let title = self.facts.iter().take(2).map(|(_, value)| value.as_str());
         let title = title.collect::<Vec<_>>().join(" · ");
-        write(directory, title, self.facts.clone(), self.plots.clone(), self.tables.clone())
+        let page = Report {
+            title,
+            language: LANGUAGE.to_owned(),
+            facts: self.facts.clone(),
+            summary: self.summary.clone(),
+            plots: self.plots.clone(),
+            tables: self.tables.clone(),
+        };
+        write(directory, &page)
     }
 }
 
@@ -79,7 +91,6 @@ pub(crate) fn write_experiment(
     arms: &[ArmReport],
     results: Option<&Results>,
 ) -> anyhow::Result<PathBuf> {
-    create_private_dir(directory)?;
     let facts = vec![
         ("experiment".to_owned(), name.to_owned()),
         (
@@ -87,7 +98,7 @@ pub(crate) fn write_experiment(
             arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>().join(", "),
         ),
     ];
-    let mut tables = results.map(Results::tables).unwrap_or_default();
+    let mut tables = results.map(Results::details).unwrap_or_default();
     let mut plots = Vec::new();
     for arm in arms {
         plots.extend(
@@ -104,24 +115,23 @@ pub(crate) fn write_experiment(
                 .map(|table| Table { title: format!("{} · {}", arm.name, table.title), ..table }),
         );
     }
-    write(directory, name.to_owned(), facts, plots, tables)
+    let summary = results.and_then(Results::summary);
+    let title = name.to_owned();
+    write(
+        directory,
+        &Report { title, language: LANGUAGE.to_owned(), facts, summary, plots, tables },
+    )
 }
 
 /// The tables of results are shown once, for all arms.
 fn is_of_arm(table: &Table, results: Option<&Results>) -> bool {
-    let shared = results.map(Results::tables).unwrap_or_default();
+    let shared = results.map(Results::details).unwrap_or_default();
     shared.iter().all(|one| one.title != table.title)
 }
 
-fn write(
-    directory: &Path,
-    title: String,
-    facts: Vec<(String, String)>,
-    plots: Vec<LinePlot>,
-    tables: Vec<Table>,
-) -> anyhow::Result<PathBuf> {
+fn write(directory: &Path, page: &Report) -> anyhow::Result<PathBuf> {
     create_private_dir(directory)?;
     let path = directory.join(REPORT_FILE);
-    Report { title, language: "en".to_owned(), facts, plots, tables }.write(&path)?;
+    page.write(&path)?;
     Ok(path)
 }

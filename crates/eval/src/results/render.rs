@@ -14,19 +14,24 @@ const CLEAR_NOTE: &str = "†: the interval of the difference from the reference
 const LANGUAGE_PART: &str = "language:";
 
 impl Results {
-    /// The summary, one table for each protocol, and one of the comparisons where there are any.
+    /// The summary and what is behind it.
     ///
     /// The best model of a question is strong where two or more answered it; † marks a clear
     /// difference from the reference.
     pub fn tables(&self) -> Vec<Table> {
+        self.summary().into_iter().chain(self.details()).collect()
+    }
+
+    /// One table for each protocol, and one of the comparisons where there are any.
+    pub fn details(&self) -> Vec<Table> {
         let mut protocols: Vec<Protocol> = Vec::new();
         for row in &self.rows {
             if !protocols.contains(&row.protocol) {
                 protocols.push(row.protocol);
             }
         }
-        let details = protocols.into_iter().map(|protocol| self.protocol_table(protocol));
-        let mut tables: Vec<Table> = self.summary().into_iter().chain(details).collect();
+        let mut tables: Vec<Table> =
+            protocols.into_iter().map(|protocol| self.protocol_table(protocol)).collect();
         if !self.comparisons.is_empty() {
             tables.push(self.comparison_table());
         }
