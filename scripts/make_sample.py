@@ -35,9 +35,9 @@ def make_all():
     terms = Terms()
     banks = {language: read_sections(f"clauses_{language}.txt") for language in ("en", "ko")}
     files = make_textbooks()
-    files |= make_articles(terms, banks) | make_notes(terms, banks) | make_ct_reports()
     for language in ("ko", "en"):
         files |= make_pairs(language) | make_general(language)
+    files |= make_articles(terms, banks, files) | make_notes(terms, banks) | make_ct_reports()
     return files
 
 

@@ -7,6 +7,7 @@ from sample.sources import read, rng_for
 from sample.terms import clinical_slots
 
 NUM_ARTICLES = 110  # composed articles in each language, beside the hand-written ones
+QUOTED_SENTENCES = 4
 ARTICLE_PARAGRAPHS = [
     ("open", "cause", "symptom", "risk"),
     ("test", "treat"),
@@ -44,7 +45,16 @@ def composed_articles(terms, bank, language, rng):
         yield title, "\n\n".join(paragraphs)
 
 
-def make_articles(terms, banks):
+def quoting_article(language, pairs):
+    """An article that repeats sentences which models are scored on: what decontamination is for."""
+    tested = [line.split("\t") for line in pairs.decode().splitlines() if "\ttest\t" in line]
+    quoted = sorted((row[3] for row in tested), key=len)[-QUOTED_SENTENCES:]
+    title = {"en": "Sentences that clinicians write", "ko": "의무기록에 자주 쓰이는 문장"}[language]
+    return language, title, "\n\n".join(quoted)
+
+
+def make_articles(terms, banks, pairs):
+    """`pairs` are the sentence pairs' files."""
     rows = []
     for language in ("en", "ko"):
         rng = rng_for(f"articles-{language}")
@@ -54,6 +64,7 @@ def make_articles(terms, banks):
         articles += articles[:3]
         rows += [(language, title, body) for title, body in articles]
     rng_for("articles-order").shuffle(rows)
+    rows += [quoting_article(language, pairs[f"sts_{language}.tsv"]) for language in ("en", "ko")]
     lines = [
         json.dumps(
             {"id": f"article-{index:04}", "title": title, "body": body, "lang": language},
