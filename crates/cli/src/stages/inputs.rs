@@ -1,5 +1,6 @@
 //! What an experiment reads and does not find, by name.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bimed_eval::Protocol;
@@ -108,7 +109,16 @@ pub(crate) fn missing_of_corpus(corpus: &Corpus) -> Vec<MissingInput> {
     sources.chain(kept_out).collect()
 }
 
+/// Sorted, each once. One file may be read for two things, of which one says where it is to be had.
 fn sorted(mut found: Vec<MissingInput>) -> Vec<MissingInput> {
+    let told: BTreeMap<PathBuf, String> = found
+        .iter()
+        .filter(|missing| !missing.obtain.is_empty())
+        .map(|missing| (missing.path.clone(), missing.obtain.clone()))
+        .collect();
+    for missing in found.iter_mut().filter(|missing| missing.obtain.is_empty()) {
+        missing.obtain = told.get(&missing.path).cloned().unwrap_or_default();
+    }
     found.sort();
     found.dedup();
     found
@@ -127,6 +137,9 @@ mod tests {
         };
         assert_eq!(missing.line(), "source 교과서: /없음/교과서 (licence: 출판사; licensed)");
         let obtain = "ask the publisher".to_owned();
-        assert!(missing.with_obtain(Some(&obtain)).line().ends_with("\n    from: ask the publisher"));
+        let told = missing.clone().with_obtain(Some(&obtain));
+        assert!(told.line().ends_with("\n    from: ask the publisher"));
+        let found = sorted(vec![told.clone(), missing.clone(), missing]);
+        assert_eq!(found, [told]);
     }
 }

@@ -10,11 +10,10 @@ use serde::Serialize;
 use super::figure::Figure;
 use crate::sections::Corpus;
 
-/// The rule of the words and tokens that are not counted, in one line for the reader.
+/// The rule of the words and tokens that are not counted, for the reader.
 pub(crate) const RULE: &str = "\
-~ words: a word for 7 bytes of English, 10 of Korean, 8 of other text; a quarter of HTML and XML is
-  markup; .gz holds 3 times its size; no more than `max_words`, which stands alone where files are
-  missing. ~ tokens: 1.5 for an English word, 2.3 for a Korean, 1.9 for another.";
+~ words: bytes / 7 (en), 10 (ko) or 8 (else); HTML and XML are a quarter markup; .gz holds 3 times its
+  size; at most `max_words`. ~ tokens: 1.5 (en), 2.3 (ko) or 1.9 (else) a word.";
 
 /// Bytes of text for one of its bytes under gzip.
 const GZIP_RATIO: f64 = 3.0;

@@ -77,7 +77,8 @@ impl EvaluationPlan {
         let of = |figure: fn(&TaskPlan) -> Option<Figure>| {
             let trained = tasks.iter().filter(|task| task.runs > 0);
             let parts = trained.map(|task| {
-                figure(task).map(|one| one.map(|one| one * (task.runs * models.len() as u64) as f64))
+                figure(task)
+                    .map(|one| one.map(|one| one * (task.runs * models.len() as u64) as f64))
             });
             Figure::total(parts)
         };

@@ -35,6 +35,11 @@ impl Figure {
         Self { value: value as f64, certainty: Certainty::Exact }
     }
 
+    /// A number that the config fixes.
+    pub(crate) fn fixed(value: f64) -> Self {
+        Self { value, certainty: Certainty::Exact }
+    }
+
     /// A number by a rule.
     pub(crate) fn estimate(value: f64) -> Self {
         Self { value, certainty: Certainty::Estimate }
@@ -65,8 +70,11 @@ impl Figure {
                 None => lacks = true,
             }
         }
-        let at_least = |sum: Self| Self { certainty: Certainty::AtLeast, ..sum };
-        sum.map(|sum| if lacks { at_least(sum) } else { sum })
+        match sum {
+            Some(sum) if lacks && sum.value == 0.0 => None,
+            Some(sum) if lacks => Some(Self { certainty: Certainty::AtLeast, ..sum }),
+            sum => sum,
+        }
     }
 
     /// `~` or `≥~` before what is not certain.
@@ -141,14 +149,13 @@ mod tests {
 
     #[test]
     fn a_sum_is_as_sure_as_its_parts() {
-        let total = |parts: [Option<Figure>; 3]| {
-            or_dash(Figure::total(parts), Figure::count)
-        };
+        let total = |parts: [Option<Figure>; 3]| or_dash(Figure::total(parts), Figure::count);
         let (exact, rule) = (Some(Figure::exact(123_456)), Some(Figure::estimate(1_234.0)));
         assert_eq!(total([exact, exact, exact]), "370,368");
         assert_eq!(total([exact, rule, exact]), "~248,000");
         assert_eq!(total([exact, None, exact]), "≥~247,000");
         assert_eq!(total([None, None, None]), "–");
+        assert_eq!(total([Some(Figure::exact(0)), None, None]), "–");
     }
 
     #[test]

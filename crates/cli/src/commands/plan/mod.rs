@@ -13,6 +13,7 @@ mod stages;
 mod text;
 mod training;
 
+use std::collections::BTreeSet;
 use std::num::NonZero;
 
 use bimed_artifact::Store;
@@ -148,8 +149,9 @@ impl ArmPlan {
         let model = ModelPlan::new(stages, &plans);
         let tokens = corpus.as_ref().and_then(|corpus| corpus.tokens);
         let head = model.as_ref().and_then(|model| HeadPlan::new(stages, &plans, model, threads));
-        let pretrain =
-            model.as_ref().and_then(|model| TrainingPlan::new(stages, &plans, model, tokens, threads));
+        let pretrain = model
+            .as_ref()
+            .and_then(|model| TrainingPlan::new(stages, &plans, model, tokens, threads));
         let is_asking = !is_done(eval::STAGE);
         let eval = model
             .as_ref()
@@ -179,16 +181,20 @@ impl Totals {
             let left = arms.iter().filter(|arm| arm.has_left(pretrain::STAGE));
             left.filter_map(|arm| arm.pretrain.as_ref())
         };
-        // A base that is missing is one for all arms that name it, head included.
+        // A base that is missing has no key; arms that name the same one need one head.
         let heads = || {
             let left = arms.iter().filter(|arm| arm.has_left(head::STAGE));
-            left.filter_map(|arm| arm.head.as_ref())
+            let mut bases = BTreeSet::new();
+            let first =
+                move |arm: &&ArmPlan| bases.insert(arm.model.as_ref().map(|one| one.base.clone()));
+            left.filter(first).filter_map(|arm| arm.head.as_ref())
         };
         let tuned = || {
             let left = arms.iter().filter(|arm| arm.has_left(eval::STAGE));
             left.filter_map(|arm| arm.eval.as_ref()).filter(|eval| eval.runs > 0)
         };
-        let pretrain_hours = trained().map(|one| one.hours).chain(heads().map(|head| Some(head.hours)));
+        let pretrain_hours =
+            trained().map(|one| one.hours).chain(heads().map(|head| Some(head.hours)));
         let pretrain_hours = Figure::total(pretrain_hours);
         let tuning_hours = Figure::total(tuned().map(|one| one.hours));
         let head_steps = heads().map(|head| Some(Figure::estimate(head.most_steps as f64)));

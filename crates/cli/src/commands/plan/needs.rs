@@ -16,7 +16,8 @@ pub(crate) struct Need {
     pub(crate) arms: Vec<String>,
 }
 
-/// Everything that is missing, what is needed first, then in the order in which it is met.
+/// Everything that is missing: what is needed first, bases before texts, then in the order in which
+/// it is met.
 pub(crate) fn needs(arms: &[Arm<Experiment>]) -> Vec<Need> {
     merged(arms.iter().map(|arm| (arm.name.as_str(), missing(&arm.config, false))))
 }
@@ -26,9 +27,8 @@ fn merged<'a>(found: impl IntoIterator<Item = (&'a str, Vec<MissingInput>)>) -> 
     let mut needs: Vec<Need> = Vec::new();
     for (arm, inputs) in found {
         for input in inputs {
-            let is_same = |need: &&mut Need| {
-                need.input.what == input.what && need.input.path == input.path
-            };
+            let is_same =
+                |need: &&mut Need| need.input.what == input.what && need.input.path == input.path;
             let Some(need) = needs.iter_mut().find(is_same) else {
                 needs.push(Need { input, arms: vec![arm.to_owned()] });
                 continue;
@@ -48,7 +48,8 @@ fn merged<'a>(found: impl IntoIterator<Item = (&'a str, Vec<MissingInput>)>) -> 
             }
         }
     }
-    needs.sort_by_key(|need| !need.input.is_needed);
+    let kind = |what: &str| what.split(' ').next().unwrap_or_default().to_owned();
+    needs.sort_by_key(|need| (!need.input.is_needed, kind(&need.input.what)));
     needs
 }
 
@@ -85,13 +86,14 @@ mod tests {
                 (need.input.what.as_str(), path, need.input.obtain.clone(), need.arms.join(" "))
             })
             .collect();
-        let told: Vec<_> = told.iter().map(|(a, b, c, d)| (*a, *b, c.as_str(), d.as_str())).collect();
+        let told: Vec<_> =
+            told.iter().map(|(a, b, c, d)| (*a, *b, c.as_str(), d.as_str())).collect();
         assert_eq!(
             told,
             [
                 ("base", "/a", "", "first"),
-                ("source 교과서", "/자료/교과서", "the publisher", "first second third"),
                 ("base", "/b", "", "second"),
+                ("source 교과서", "/자료/교과서", "the publisher", "first second third"),
                 ("task medsts-ko", "/자료/medsts.csv", "", "first second"),
             ]
         );

@@ -42,10 +42,9 @@ impl Speed {
     /// What `device` with `threads` is taken to reach.
     pub(crate) fn assumed(device: DeviceKind, threads: usize, precision: Precision) -> Self {
         let (flops_per_second, basis) = match (device, precision) {
-            (DeviceKind::Cpu, _) => (
-                CPU_THREAD * threads as f64,
-                format!("an assumed 65 GFLOP/s a thread × {threads}"),
-            ),
+            (DeviceKind::Cpu, _) => {
+                (CPU_THREAD * threads as f64, format!("an assumed 65 GFLOP/s a thread × {threads}"))
+            }
             (DeviceKind::Cuda(_), Precision::Bf16) => {
                 (CUDA_SHARE * A100_BF16, "an assumed 30 % of an A100's 312 TFLOP/s (bf16)".into())
             }
@@ -114,9 +113,8 @@ pub(crate) fn read_shape(model: &Path) -> Option<Dimensions> {
 }
 
 fn has_same_layers(a: &Dimensions, b: &Dimensions) -> bool {
-    let layers = |shape: &Dimensions| {
-        [shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size]
-    };
+    let layers =
+        |shape: &Dimensions| [shape.num_hidden_layers, shape.hidden_size, shape.intermediate_size];
     layers(a) == layers(b)
 }
 
@@ -190,14 +188,14 @@ mod tests {
     fn an_earlier_run_of_the_same_layers_is_taken_by_its_operations() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        let measured = |device, shape: &Dimensions| {
-            Speed::measured(&store, device, shape, Precision::F32)
-        };
+        let measured =
+            |device, shape: &Dimensions| Speed::measured(&store, device, shape, Precision::F32);
         assert_eq!(measured(DeviceKind::Cpu, &shape(ROWS)), None);
         write_run(&store, "first", &[40.0, 1_000.0, 900.0]);
         let found = measured(DeviceKind::Cpu, &shape(ROWS)).unwrap();
         let config = PretrainConfig::default();
-        let tokens = |found: &Speed, shape| found.flops_per_second / flops_per_token(shape, &config);
+        let tokens =
+            |found: &Speed, shape| found.flops_per_second / flops_per_token(shape, &config);
         assert_eq!(tokens(&found, &shape(ROWS)).round(), 900.0);
         assert!(found.is_measured && found.basis.contains("900 tokens/s"), "{}", found.basis);
         // More rows cost more operations, so fewer tokens pass.

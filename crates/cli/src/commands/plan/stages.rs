@@ -4,16 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::Hash;
+use bimed_eval::Protocol;
 use bimed_train::{CHECKPOINTS_DIR, STATE_FILE, TrainState};
 use fs_err as fs;
 use serde::Serialize;
 
-use crate::sections::Vocabulary;
+use crate::sections::{Corpus, Vocabulary};
 use crate::stages::encode::Encoding;
 use crate::stages::head::Head;
-use crate::stages::inputs::{
-    MissingInput, missing_base, missing_of_corpus, missing_vocabulary,
-};
+use crate::stages::inputs::{MissingInput, missing_base, missing_of_corpus, missing_vocabulary};
 use crate::stages::{
     Recipe, Stages, State, Workshop, corpus, encode, eval, export, figures, head, pretrain,
     transplant, vocab,
@@ -139,7 +138,9 @@ impl<'a> Ledger<'a> {
             return StagePlan::new(stage, Standing::Cannot { lacks });
         }
         match recipe() {
-            Ok(Some(recipe)) => self.found(stages, &recipe).unwrap_or_else(|error| unreadable(stage, &error)),
+            Ok(Some(recipe)) => {
+                self.found(stages, &recipe).unwrap_or_else(|error| unreadable(stage, &error))
+            }
             Ok(None) => given(stages, stage),
             Err(error) => unreadable(stage, &error),
         }
@@ -182,7 +183,8 @@ impl<'a> Ledger<'a> {
         if !lacks.is_empty() {
             return StagePlan::new(stage, Standing::Cannot { lacks });
         }
-        let found = export::recipe(stages).and_then(|recipe| export::is_up_to_date(stages, &recipe));
+        let found =
+            export::recipe(stages).and_then(|recipe| export::is_up_to_date(stages, &recipe));
         match found {
             Ok(true) if !self.fresh => StagePlan {
                 path: Some(export::directory(stages)),
@@ -268,7 +270,8 @@ fn resumes(run: &Path) -> Standing {
 /// that has one.
 pub(crate) fn wants_head(stages: &Stages<'_>) -> bool {
     let experiment = stages.experiment();
-    let is_configured = experiment.pretrain.as_ref().is_some_and(|pretrain| pretrain.head.is_some());
+    let is_configured =
+        experiment.pretrain.as_ref().is_some_and(|pretrain| pretrain.head.is_some());
     let has_base = experiment.transplant.as_ref().is_some_and(|one| one.base.is_some());
     let has_head = stages.base().is_ok_and(|base| base.is_some_and(|base| base.has_head));
     is_configured && has_base && !has_head
@@ -297,8 +300,10 @@ enum VocabFrom {
 impl Lacks {
     fn new(stages: &Stages<'_>) -> Self {
         let experiment = stages.experiment();
-        let names = |missing: Vec<MissingInput>| missing.into_iter().map(|one| one.what).collect();
-        let of = |corpus: &Option<crate::sections::Corpus>| {
+        let names = |missing: Vec<MissingInput>| {
+            union([&missing.into_iter().map(|one| one.what).collect()])
+        };
+        let of = |corpus: &Option<Corpus>| {
             names(corpus.as_ref().map(missing_of_corpus).unwrap_or_default())
         };
         let tasks = experiment.eval.iter().flat_map(|eval| &eval.tasks);
@@ -314,9 +319,7 @@ impl Lacks {
             },
             wants_head: wants_head(stages),
             is_pretrained: experiment.pretrain.is_some(),
-            asks_masked_words: tasks
-                .into_iter()
-                .any(|task| task.protocol == bimed_eval::Protocol::MaskedWords),
+            asks_masked_words: tasks.into_iter().any(|task| task.protocol == Protocol::MaskedWords),
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::corpus::{RULE, SourcePlan};
-use super::figure::{Figure, or_dash, scaled};
+use super::figure::{Certainty, Figure, or_dash, scaled};
 use super::needs::Need;
 use super::stages::{StagePlan, Standing};
 use super::training::{ModelPlan, TrainingPlan};
@@ -14,6 +14,8 @@ use super::{ArmPlan, Plan, Totals};
 use crate::output::{bytes, grouped, table};
 use crate::paths::shown;
 
+/// Columns of a terminal that are filled.
+const WIDTH: usize = 100;
 /// Names that a cell shows before it says how many more there are.
 const SHOWN_NAMES: usize = 2;
 
@@ -46,16 +48,36 @@ fn heading(plan: &Plan) -> String {
         1 => "1 input is missing".to_owned(),
         count => format!("{count} inputs are missing"),
     };
-    let mut text =
-        format!("{}: {arms} on {}; {missing}. Nothing was written.\n", plan.experiment, plan.device);
+    let mut text = format!(
+        "{}: {arms} on {}; {missing}. Nothing was written.\n",
+        plan.experiment, plan.device
+    );
     if let Some(refused) = &plan.refused {
-        let _ = writeln!(text, "would be refused: {refused}");
+        text += &wrapped(&format!("would be refused: {refused}"), 2);
     }
     text
 }
 
 fn counted(count: usize, name: &str) -> String {
-    if count == 1 { format!("1 {name}") } else { format!("{count} {name}s") }
+    let ending = if name.ends_with("ch") { "es" } else { "s" };
+    if count == 1 { format!("1 {name}") } else { format!("{count} {name}{ending}") }
+}
+
+/// A line of at most [`WIDTH`] columns, what is beyond it in further lines after `indent` spaces.
+fn wrapped(line: &str, indent: usize) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    for word in line.split_inclusive(' ') {
+        if at > indent && at + word.trim_end().width() > WIDTH {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text += &" ".repeat(indent);
+            at = indent;
+        }
+        text += word;
+        at += word.width();
+    }
+    text + "\n"
 }
 
 /// What is missing, each thing with where it is to be had.
@@ -81,15 +103,18 @@ fn missing(plan: &Plan) -> String {
             facts.push("without it the task is skipped".to_owned());
         }
         if !facts.is_empty() {
-            let _ = writeln!(text, "      {}", facts.join("; "));
+            text += &wrapped(&format!("      {}", facts.join("; ")), 6);
         }
         if !input.obtain.is_empty() {
-            let _ = writeln!(text, "      from: {}", input.obtain);
+            text += &wrapped(&format!("      from: {}", input.obtain), 12);
         }
     }
     let unsaid = needs.iter().filter(|need| need.input.obtain.is_empty()).count();
     if unsaid > 0 {
-        let _ = writeln!(text, "  `obtain` in the experiment file would say where {unsaid} of them come from");
+        let _ = writeln!(
+            text,
+            "  `obtain` in the experiment file would say where {unsaid} of them come from"
+        );
     }
     text
 }
@@ -138,6 +163,9 @@ fn stages_of_one(arm: &ArmPlan) -> String {
         facts.extend(Some(plan.figures.clone()).filter(|figures| !figures.is_empty()));
         rows.push(vec![plan.stage.to_owned(), state, facts.join(": ")]);
     }
+    if rows.iter().all(|row| row[2].is_empty()) {
+        rows.iter_mut().for_each(|row| row.truncate(2));
+    }
     table(&rows)
 }
 
@@ -172,10 +200,11 @@ fn stages_of_all(plan: &Plan) -> String {
     }
     // What is there and cannot be read is not among what is missing.
     let named: BTreeSet<&String> = plan.missing.iter().map(|need| &need.input.what).collect();
-    let lacks = plan.arms.iter().flat_map(|arm| &arm.stages).filter_map(|plan| match &plan.standing {
-        Standing::Cannot { lacks } => Some(lacks),
-        _ => None,
-    });
+    let lacks =
+        plan.arms.iter().flat_map(|arm| &arm.stages).filter_map(|plan| match &plan.standing {
+            Standing::Cannot { lacks } => Some(lacks),
+            _ => None,
+        });
     let others: BTreeSet<&String> = lacks.flatten().filter(|name| !named.contains(name)).collect();
     for other in others {
         let _ = writeln!(text, "cannot: {other}");
@@ -187,9 +216,11 @@ fn stages_of_all(plan: &Plan) -> String {
 /// one arm alone.
 fn sources(plan: &Plan, has_tokens: bool) -> String {
     let mut found: Vec<&SourcePlan> = Vec::new();
-    for source in plan.arms.iter().filter_map(|arm| arm.corpus.as_ref()).flat_map(|one| &one.sources)
+    for source in
+        plan.arms.iter().filter_map(|arm| arm.corpus.as_ref()).flat_map(|one| &one.sources)
     {
-        let same = |known: &&mut &SourcePlan| known.name == source.name && known.path == source.path;
+        let same =
+            |known: &&mut &SourcePlan| known.name == source.name && known.path == source.path;
         match found.iter_mut().find(same) {
             Some(known) if known.is_dropped => *known = source,
             Some(_) => {}
@@ -241,10 +272,24 @@ fn in_bytes(figure: Figure) -> String {
 fn in_hours(figure: Figure) -> String {
     match figure.value {
         0.0 => figure.count(),
+        hours if hours < 0.005 => "<0.01".to_owned(),
         hours if hours < 1.0 => figure.decimal(2),
         hours if hours < 10.0 => figure.decimal(1),
         _ => figure.count(),
     }
+}
+
+/// In the unit that suits it.
+fn in_time(figure: Figure) -> String {
+    let (unit, name) = match figure.value {
+        hours if hours < 1.0 / 60.0 => (3600.0, "s"),
+        hours if hours < 1.0 => (60.0, "min"),
+        hours if hours < 72.0 => (1.0, "h"),
+        _ => (1.0 / 24.0, "days"),
+    };
+    let figure = figure.map(|hours| hours * unit);
+    let number = if figure.value < 10.0 { figure.decimal(1) } else { figure.decimal(0) };
+    format!("{number} {name}")
 }
 
 fn in_millions(figure: Figure) -> String {
@@ -277,20 +322,24 @@ fn details(arm: &ArmPlan) -> String {
         lines.extend(training_lines(training));
     }
     if let Some(head) = &arm.head {
-        let (steps, hours) = (grouped(head.most_steps), in_hours(head.hours));
-        lines.push(("head first", format!("at most {steps} steps, {hours} h")));
+        let (steps, time) = (grouped(head.most_steps), in_time(head.hours));
+        lines.push(("head first", format!("at most {steps} steps, {time}")));
     }
     if let Some(eval) = arm.eval.as_ref().filter(|eval| !eval.tasks.is_empty()) {
         let skipped = eval.tasks.iter().filter(|task| task.skipped.is_some()).count();
-        let mut line = format!(
-            "{} for {}; {} of fine-tuning ({}), {} steps, {} h",
-            counted(eval.tasks.len(), "task"),
-            counted(eval.models.len(), "model"),
-            counted(eval.runs as usize, "run"),
-            counted(eval.seeds.len(), "seed"),
-            or_dash(eval.steps, Figure::count),
-            or_dash(eval.hours, in_hours),
-        );
+        let (tasks, models) =
+            (counted(eval.tasks.len(), "task"), counted(eval.models.len(), "model"));
+        let mut line = format!("{tasks} for {models}");
+        if eval.runs > 0 {
+            let _ = write!(
+                line,
+                "; {} of fine-tuning ({}), {} steps, {}",
+                counted(eval.runs as usize, "run"),
+                counted(eval.seeds.len(), "seed"),
+                or_dash(eval.steps, Figure::count),
+                or_dash(eval.hours, in_time),
+            );
+        }
         if skipped > 0 {
             let _ = write!(line, "; {} skipped", counted(skipped, "task"));
         }
@@ -298,7 +347,7 @@ fn details(arm: &ArmPlan) -> String {
     }
     let mut text = String::new();
     for (name, line) in lines {
-        let _ = writeln!(text, "{name:<12}  {line}");
+        text += &wrapped(&format!("{name:<12}  {line}"), 14);
     }
     text
 }
@@ -309,13 +358,13 @@ fn model_line(model: &ModelPlan, training: Option<&TrainingPlan>) -> String {
         let _ = write!(line, ", {} of them trained", training.trained_parameters.count());
     }
     let _ = write!(line, "; {} rows", model.vocabulary_rows.count());
-    if model.is_assumed {
-        line += "; the base is missing: taken to be of BERT-base's shape";
-    }
     line
 }
 
 fn base_line(model: &ModelPlan) -> Option<String> {
+    if model.is_assumed {
+        return Some("missing; taken to be of BERT-base's shape".to_owned());
+    }
     let (base, parameters) = (model.base.as_ref()?, model.base_parameters?);
     let head = match model.base_has_head {
         Some(true) => "with a masked-word head",
@@ -331,7 +380,7 @@ fn training_lines(training: &TrainingPlan) -> Vec<(&'static str, String)> {
         "{} of {} tokens ({} of bins of {}); {} left",
         count(training.steps),
         grouped(training.tokens_per_step),
-        micro.replace("batchs", "batches"),
+        micro,
         grouped(training.sequence_length),
         count(training.steps_left),
     );
@@ -342,7 +391,7 @@ fn training_lines(training: &TrainingPlan) -> Vec<(&'static str, String)> {
         count(training.packing.tokens_per_epoch),
     );
     let fill = training.packing.fill;
-    let is_counted = fill.certainty == super::figure::Certainty::Exact;
+    let is_counted = fill.certainty == Certainty::Exact;
     let fill = match is_counted {
         true => format!("{:.3} of the bins is text", fill.value),
         false => format!("{} assumed; known once the corpus is encoded", fill.decimal(2)),
@@ -372,8 +421,8 @@ fn training_lines(training: &TrainingPlan) -> Vec<(&'static str, String)> {
         flop(training.flops_per_token.estimated())
     );
     let time = format!(
-        "{} h at {} tokens/s, by {}",
-        or_dash(training.hours, in_hours),
+        "{} at {} tokens/s, by {}",
+        or_dash(training.hours, in_time),
         training.tokens_per_second.count(),
         training.speed.basis,
     );
@@ -386,24 +435,31 @@ fn training_lines(training: &TrainingPlan) -> Vec<(&'static str, String)> {
         ("compute", compute),
         ("time", time),
     ];
-    if training.hours.is_none_or(|hours| hours.certainty == super::figure::Certainty::AtLeast) {
-        let hours = in_hours(training.hours_per_100m_tokens);
-        lines.push(("", format!("{hours} h for every 100 million tokens of text")));
+    if has_open_end(training) {
+        let time = in_time(training.hours_per_100m_tokens);
+        lines.push(("", format!("{time} for every 100 million tokens of text")));
     }
     lines
 }
 
+/// Whether nobody knows how long it takes, for want of text.
+fn has_open_end(training: &TrainingPlan) -> bool {
+    training.hours.is_none_or(|hours| hours.certainty == Certainty::AtLeast)
+}
+
 /// The pretrainings of all arms, one a row, and what their figures rest on.
 fn trainings(plan: &Plan) -> String {
-    let heading =
-        ["arm", "parameters", "steps", "tokens", "epochs", "fill", "memory", "disk", "hours"];
-    let mut rows = vec![heading.map(str::to_owned).to_vec()];
     let trained = || {
         let arms = plan.arms.iter();
         arms.filter_map(|arm| Some((arm, arm.model.as_ref()?, arm.pretrain.as_ref()?)))
     };
+    let is_open = trained().any(|(.., training)| has_open_end(training));
+    let mut heading =
+        vec!["arm", "parameters", "steps", "tokens", "epochs", "fill", "memory", "disk", "hours"];
+    heading.extend(is_open.then_some("a 100 M"));
+    let mut rows = vec![heading.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for (arm, model, training) in trained() {
-        rows.push(vec![
+        let mut row = vec![
             arm.arm.clone(),
             in_millions(model.parameters),
             or_dash(training.steps, Figure::count),
@@ -413,24 +469,26 @@ fn trainings(plan: &Plan) -> String {
             format!("~{}", bytes(training.memory.total() as u64)),
             or_dash(training.disk_bytes, in_bytes),
             or_dash(training.hours, in_hours),
-        ]);
+        ];
+        row.extend(is_open.then(|| in_hours(training.hours_per_100m_tokens)));
+        rows.push(row);
     }
     if rows.len() == 1 {
         return String::new();
     }
     let mut text = right_aligned(rows, 1);
-    for line in trained().flat_map(|(_, model, training)| grounds(model, training)).fold(
-        Vec::new(),
-        |mut lines: Vec<String>, line| {
-            if !lines.contains(&line) {
-                lines.push(line);
-            }
-            lines
-        },
-    ) {
-        let _ = writeln!(text, "{line}");
+    let mut lines: Vec<String> = Vec::new();
+    for line in trained().flat_map(|(_, model, training)| grounds(model, training)) {
+        if !lines.contains(&line) {
+            let _ = writeln!(text, "{line}");
+            lines.push(line);
+        }
     }
-    let _ = writeln!(text, "checkpoints, memory by its parts and compute: `--arm NAME`, or `--json`");
+    if is_open {
+        text += "a 100 M: hours for every 100 million tokens of text\n";
+    }
+    let _ =
+        writeln!(text, "checkpoints, memory by its parts and compute: `--arm NAME`, or `--json`");
     text
 }
 
@@ -440,7 +498,7 @@ fn grounds(model: &ModelPlan, training: &TrainingPlan) -> Vec<String> {
     if model.is_assumed {
         lines.push("~ parameters: a missing base is taken to be of BERT-base's shape".to_owned());
     }
-    if training.packing.fill.certainty != super::figure::Certainty::Exact {
+    if training.packing.fill.certainty != Certainty::Exact {
         lines.push("~ fill: assumed; known once the corpus is encoded".to_owned());
     }
     lines.push(format!("~ hours: by {}", training.speed.basis));
@@ -448,7 +506,8 @@ fn grounds(model: &ModelPlan, training: &TrainingPlan) -> Vec<String> {
 }
 
 fn totals(totals: &Totals) -> String {
-    let mut rows = vec![["left to do", "runs", "steps", "tokens", "hours"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["left to do", "runs", "steps", "tokens", "hours"].map(str::to_owned).to_vec()];
     if totals.pretrainings > 0 || totals.pretrain_steps.is_some() {
         rows.push(vec![
             "pretraining".to_owned(),

@@ -148,7 +148,8 @@ impl Packing {
         config: &PretrainConfig,
         tokens: Option<Figure>,
     ) -> Self {
-        let counted = done(plans, encode::STAGE).and_then(|dir| Self::counted(dir, config, stages.seed()));
+        let counted =
+            done(plans, encode::STAGE).and_then(|dir| Self::counted(dir, config, stages.seed()));
         counted.unwrap_or_else(|| {
             let valid = stages.experiment().corpus.as_ref();
             let valid = valid.map_or(0.0, |corpus| corpus.config.split.valid_fraction);
@@ -297,8 +298,12 @@ impl TrainingPlan {
             steps.with(packing.fill, |steps, fill| steps * fill * config.tokens_per_step as f64)
         };
         let (tokens, tokens_left) = (steps.map(read), steps_left.map(read));
-        let epochs = tokens.zip(packing.tokens_per_epoch);
-        let epochs = epochs.map(|(tokens, one)| tokens.with(one, |tokens, one| tokens / one));
+        let epochs = match config.length {
+            Length::Epochs(epochs) => Some(Figure::fixed(epochs)),
+            _ => tokens
+                .zip(packing.tokens_per_epoch)
+                .map(|(tokens, one)| tokens.with(one, |tokens, one| tokens / one)),
+        };
         let flops_per_token = model.figure(flops_per_token(&model.shape, config));
         let speed = speed(stages, model, config, threads);
         let rate = flops_per_token.map(|flops| speed.flops_per_second / flops).estimated();
