@@ -7,6 +7,7 @@ mod corpus;
 mod cost;
 mod evaluation;
 mod figure;
+mod model;
 mod needs;
 mod speed;
 mod stages;
@@ -33,9 +34,10 @@ use crate::stages::{corpus as corpus_stage, eval, head, pretrain};
 use corpus::CorpusPlan;
 use evaluation::{Asked, EvaluationPlan};
 use figure::Figure;
+use model::ModelPlan;
 use needs::{Need, needs};
 use stages::{Ledger, StagePlan, Standing};
-use training::{HeadPlan, ModelPlan, TrainingPlan};
+use training::{HeadPlan, TrainingPlan};
 
 /// The plan of an experiment.
 #[derive(Debug, Serialize)]

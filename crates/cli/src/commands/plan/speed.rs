@@ -59,6 +59,14 @@ impl Speed {
         Self { flops_per_second, is_measured: false, basis }
     }
 
+    /// What an unfinished run reached before it was interrupted, at `flops_per_token`.
+    pub(crate) fn so_far(run: &Path, flops_per_token: f64) -> Option<Self> {
+        let tokens_per_second = tokens_per_second(run)?;
+        let basis = format!("this run so far at {tokens_per_second:.0} tokens/s");
+        let flops_per_second = tokens_per_second * flops_per_token;
+        Some(Self { flops_per_second, is_measured: true, basis })
+    }
+
     /// What an earlier pretraining in `store` reached on `device` with a model of the same layers:
     /// the one whose vocabulary is nearest. Another vocabulary or length is counted by its
     /// operations.

@@ -74,6 +74,12 @@ impl StagePlan {
     }
 }
 
+/// Where a stage lies, if it is done.
+pub(crate) fn done<'p>(plans: &'p [StagePlan], stage: &str) -> Option<&'p Path> {
+    let plan = plans.iter().find(|plan| plan.stage == stage)?;
+    plan.path.as_deref().filter(|_| plan.standing == Standing::UpToDate)
+}
+
 /// The stages of one arm after another, with the keys of those before.
 #[derive(Debug)]
 pub(crate) struct Ledger<'a> {

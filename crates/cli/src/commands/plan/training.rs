@@ -2,132 +2,29 @@
 
 use std::path::Path;
 
-use bimed_bert::BertConfig;
-use bimed_checkpoint::Dimensions;
 use bimed_ops::DeviceKind;
 use bimed_train::{HeadConfig, Length, PretrainConfig, SampleSet, num_steps, plan_epoch};
-use bimed_vocab::{OnShortfall, Split, TokenStore, Vocab};
+use bimed_vocab::{Split, TokenStore};
 use serde::Serialize;
 
 use super::cost::{
-    Memory, Scores, all_parameters, checkpoint_bytes, flops_per_token, head_flops_per_token,
-    memory, trained_parameters, weights_bytes,
+    Memory, Scores, checkpoint_bytes, flops_per_token, head_flops_per_token, memory,
+    trained_parameters, weights_bytes,
 };
-use super::figure::{Certainty, Figure};
+use super::figure::Figure;
+use super::model::ModelPlan;
 use super::speed::{Speed, read_shape};
-use super::stages::{StagePlan, Standing, wants_head};
-use crate::sections::Vocabulary;
-use crate::stages::{Stages, encode, head, pretrain, vocab};
+use super::stages::{StagePlan, Standing, done, wants_head};
+use crate::stages::{Stages, encode, head, pretrain};
 
 /// The share of a batch that is text, where the lengths of the documents are not known yet: ours;
 /// best-fit packing of thousands of samples leaves less than 3 %.
 const ASSUMED_FILL: f64 = 0.97;
-/// NFC characters of a token, for a length in characters: ours, of Korean and English together.
-const CHARS_PER_TOKEN: f64 = 3.0;
+/// NFC characters of a token, for a length in characters: ours, of the public experiment's corpus by
+/// 32,000 rows.
+const CHARS_PER_TOKEN: f64 = 3.5;
 /// Bytes a token in a store, beside its id: flags and characters.
 const FLAG_BYTES: f64 = 2.0;
-
-/// The model of an arm.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct ModelPlan {
-    /// The base's directory; nothing for a random start.
-    pub(crate) base: Option<String>,
-    /// The base's parameters, where it is there.
-    pub(crate) base_parameters: Option<usize>,
-    /// Whether the base has a masked-word head, where it is there.
-    pub(crate) base_has_head: Option<bool>,
-    /// Whether the shape is BERT-base's, for want of the base.
-    pub(crate) is_assumed: bool,
-    /// Rows of the vocabulary.
-    pub(crate) vocabulary_rows: Figure,
-    /// Parameters in pretraining: encoder, pooler and both heads.
-    pub(crate) parameters: Figure,
-    #[serde(skip)]
-    pub(crate) shape: Dimensions,
-    #[serde(skip)]
-    certainty: Certainty,
-}
-
-impl ModelPlan {
-    /// The model that the arm trains, as far as its base and vocabulary are there.
-    pub(crate) fn new(stages: &Stages<'_>, plans: &[StagePlan]) -> Option<Self> {
-        let transplant = stages.experiment().transplant.as_ref()?;
-        let (mut shape, is_assumed) = match &transplant.base {
-            None => (dimensions(&transplant.config.model.clone().unwrap_or_default()), false),
-            Some(base) => match read_shape(base) {
-                Some(shape) => (shape, false),
-                None => (dimensions(&BertConfig::default()), true),
-            },
-        };
-        let vocabulary_rows = vocabulary_rows(stages, plans, &shape, is_assumed);
-        shape.vocab_size = vocabulary_rows.value as usize;
-        let of_shape = if is_assumed { Certainty::Estimate } else { Certainty::Exact };
-        let certainty = vocabulary_rows.certainty.max(of_shape);
-        let base = stages.base().ok().flatten();
-        let parameters = Figure { value: all_parameters(&shape) as f64, certainty };
-        Some(Self {
-            base: transplant.base.as_ref().map(|base| crate::paths::shown(base)),
-            base_parameters: base.as_ref().map(|base| base.num_parameters),
-            base_has_head: base.as_ref().map(|base| base.has_head),
-            is_assumed,
-            vocabulary_rows,
-            parameters,
-            shape,
-            certainty,
-        })
-    }
-
-    fn figure(&self, value: f64) -> Figure {
-        Figure { value, certainty: self.certainty }
-    }
-}
-
-fn dimensions(config: &BertConfig) -> Dimensions {
-    Dimensions {
-        vocab_size: config.vocab_size,
-        hidden_size: config.hidden_size,
-        num_hidden_layers: config.num_hidden_layers,
-        num_attention_heads: config.num_attention_heads,
-        intermediate_size: config.intermediate_size,
-        max_position_embeddings: config.max_position_embeddings,
-        type_vocab_size: config.type_vocab_size,
-        num_labels: None,
-    }
-}
-
-/// Where a stage lies, if it is done.
-fn done<'p>(plans: &'p [StagePlan], stage: &str) -> Option<&'p Path> {
-    let plan = plans.iter().find(|plan| plan.stage == stage)?;
-    plan.path.as_deref().filter(|_| plan.standing == Standing::UpToDate)
-}
-
-fn vocabulary_rows(
-    stages: &Stages<'_>,
-    plans: &[StagePlan],
-    base: &Dimensions,
-    is_assumed: bool,
-) -> Figure {
-    let of_base = match is_assumed {
-        true => Figure::estimate(base.vocab_size as f64),
-        false => Figure::exact(base.vocab_size as u64),
-    };
-    // A base's matrix may have more rows than its tokenizer has tokens.
-    if stages.vocabulary().is_ok_and(Vocabulary::is_kept) {
-        return of_base;
-    }
-    let made = done(plans, vocab::STAGE).and_then(|dir| Vocab::from_dir(dir).ok());
-    if let Some(vocabulary) = made {
-        return Figure::exact(vocabulary.len() as u64);
-    }
-    match stages.vocabulary() {
-        // A text that gives too little ends in an error, or in other rows.
-        Ok(Vocabulary::Config(config)) if config.on_shortfall == OnShortfall::Error => {
-            Figure::exact(config.size as u64)
-        }
-        Ok(Vocabulary::Config(config)) => Figure::estimate(config.size as f64),
-        _ => of_base.estimated(),
-    }
-}
 
 /// How the samples of the training split fill their bins.
 #[derive(Debug, Clone, Copy, Serialize)]
@@ -305,7 +202,10 @@ impl TrainingPlan {
                 .map(|(tokens, one)| tokens.with(one, |tokens, one| tokens / one)),
         };
         let flops_per_token = model.figure(flops_per_token(&model.shape, config));
-        let speed = speed(stages, model, config, threads);
+        let own =
+            plan.path.as_deref().filter(|_| matches!(plan.standing, Standing::Resumes { .. }));
+        let own = own.and_then(|run| Speed::so_far(run, flops_per_token.value));
+        let speed = own.unwrap_or_else(|| speed(stages, model, config, threads));
         let rate = flops_per_token.map(|flops| speed.flops_per_second / flops).estimated();
         let hours = |tokens: Figure| tokens.with(rate, |tokens, rate| tokens / rate / 3600.0);
         let checkpoints = CheckpointsPlan::new(model, config, steps);
