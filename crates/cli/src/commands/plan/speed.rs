@@ -202,13 +202,14 @@ mod tests {
         write_run(&store, "first", &[40.0, 1_000.0, 900.0]);
         let found = measured(DeviceKind::Cpu, &shape(ROWS)).unwrap();
         let config = PretrainConfig::default();
-        let tokens =
-            |found: &Speed, shape| found.flops_per_second / flops_per_token(shape, &config);
-        assert_eq!(tokens(&found, &shape(ROWS)).round(), 900.0);
+        let tokens = |found: &Speed, rows: usize| {
+            found.flops_per_second / flops_per_token(&shape(rows), &config)
+        };
+        assert_eq!(tokens(&found, ROWS).round(), 900.0);
         assert!(found.is_measured && found.basis.contains("900 tokens/s"), "{}", found.basis);
         // More rows cost more operations, so fewer tokens pass.
         let more = measured(DeviceKind::Cpu, &shape(2 * ROWS)).unwrap();
-        assert!(tokens(&more, &shape(2 * ROWS)) < 900.0);
+        assert!(tokens(&more, 2 * ROWS) < 900.0);
         assert_eq!(measured(DeviceKind::Cuda(0), &shape(ROWS)), None);
         let wider = Dimensions { hidden_size: 16, ..shape(ROWS) };
         assert_eq!(measured(DeviceKind::Cpu, &wider), None);

@@ -88,7 +88,7 @@ mod tests {
         let line = format!("from: {}", "출판사 ".repeat(20));
         let text = wrapped(line.trim_end(), 6);
         let widths: Vec<usize> = text.lines().map(|line| line.width()).collect();
-        assert_eq!(widths, [96, 47]);
+        assert_eq!(widths, [96, 54]);
         assert!(text.lines().nth(1).unwrap().starts_with("      출판사"), "{text}");
         assert_eq!(wrapped("short", 2), "short\n");
     }
