@@ -352,3 +352,31 @@ fn a_fault_of_the_file_ends_with_two() {
     }
     assert_eq!(before, listing(directory.path()));
 }
+
+#[test]
+fn a_base_that_cannot_be_read_is_part_of_the_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
+    write_experiment(directory);
+    let base = directory.join("모형");
+    std::fs::create_dir(&base).unwrap();
+    let config = serde_json::json!({
+        "vocab_size": 300, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 64, "max_position_embeddings": 64, "type_vocab_size": 2,
+    });
+    std::fs::write(base.join("config.json"), config.to_string()).unwrap();
+    let text = std::fs::read_to_string(directory.join("tiny.toml")).unwrap();
+    let (before, rest) = text.split_once("[transplant.model]").unwrap();
+    let rest = rest.split_once("[pretrain]").unwrap().1;
+    let text = format!("{before}[pretrain]{rest}").replace("\"random\"", "\"모형\"");
+    std::fs::write(directory.join("tiny.toml"), text).unwrap();
+    let found = plan(directory);
+    let arm = &found["arms"][0];
+    let states = states(arm);
+    assert!(states.contains(&("corpus", "to_do")) && states.contains(&("transplant", "fails")));
+    assert_eq!(found["missing"], serde_json::json!([]));
+    // Its config is there, so its shape is known.
+    assert_eq!(arm["model"]["is_assumed"], false);
+    let shown = succeeds(&bimed(directory, &["plan", "tiny.toml"]));
+    assert!(shown.contains("would fail") && shown.contains("model.safetensors"), "{shown}");
+}

@@ -35,8 +35,13 @@ pub(crate) enum Standing {
     ToDo,
     /// It cannot be done without these.
     Cannot {
-        /// The names of what is missing, or why what is there cannot be read.
+        /// The names of what is missing.
         lacks: Vec<String>,
+    },
+    /// What it reads is there, but not as it must be.
+    Fails {
+        /// Why it cannot be read.
+        error: String,
     },
     /// Its section is absent, or the arm has no need of it.
     NotAskedFor,
@@ -245,8 +250,7 @@ impl<'a> Ledger<'a> {
 type Attempt = anyhow::Result<Option<Recipe>>;
 
 fn unreadable(stage: &'static str, error: &anyhow::Error) -> StagePlan {
-    let lacks = vec![format!("{error:#}")];
-    StagePlan::new(stage, Standing::Cannot { lacks })
+    StagePlan::new(stage, Standing::Fails { error: format!("{error:#}") })
 }
 
 /// A vocabulary that the user gives needs no stage.

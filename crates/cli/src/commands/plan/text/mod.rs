@@ -121,6 +121,7 @@ fn state(plan: &StagePlan) -> String {
         Standing::Resumes { step, steps: None } => format!("at {}", grouped(*step)),
         Standing::ToDo => "to do".to_owned(),
         Standing::Cannot { .. } => "cannot".to_owned(),
+        Standing::Fails { .. } => "would fail".to_owned(),
         Standing::NotAskedFor => "–".to_owned(),
     }
 }
@@ -137,8 +138,10 @@ fn stages_of_one(arm: &ArmPlan) -> String {
             _ => state(plan),
         };
         let mut facts = Vec::new();
-        if let Standing::Cannot { lacks } = &plan.standing {
-            facts.push(format!("needs {}", some_of(lacks)));
+        match &plan.standing {
+            Standing::Cannot { lacks } => facts.push(format!("needs {}", some_of(lacks))),
+            Standing::Fails { error } => facts.push(error.clone()),
+            _ => {}
         }
         facts.extend(plan.path.as_ref().map(|path| shown(path)));
         facts.extend(Some(plan.figures.clone()).filter(|figures| !figures.is_empty()));
@@ -179,16 +182,12 @@ fn stages_of_all(plan: &Plan) -> String {
     if !legend.is_empty() {
         let _ = writeln!(text, "{}", legend.join("; "));
     }
-    // What is there and cannot be read is not among what is missing.
-    let named: BTreeSet<&String> = plan.missing.iter().map(|need| &need.input.what).collect();
-    let lacks =
-        plan.arms.iter().flat_map(|arm| &arm.stages).filter_map(|plan| match &plan.standing {
-            Standing::Cannot { lacks } => Some(lacks),
-            _ => None,
-        });
-    let others: BTreeSet<&String> = lacks.flatten().filter(|name| !named.contains(name)).collect();
-    for other in others {
-        let _ = writeln!(text, "cannot: {other}");
+    let errors = plan.arms.iter().flat_map(|arm| &arm.stages).filter_map(|plan| {
+        let Standing::Fails { error } = &plan.standing else { return None };
+        Some(error)
+    });
+    for error in errors.collect::<BTreeSet<_>>() {
+        text += &wrapped(&format!("would fail: {error}"), 2);
     }
     text
 }
