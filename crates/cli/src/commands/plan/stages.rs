@@ -129,8 +129,15 @@ impl<'a> Ledger<'a> {
             pretrain::recipe(stages).map(Some)
         });
         let is_made = plans.iter().skip(1).all(|plan| !plan.has_work());
+        let failed = plans.iter().find_map(|plan| match &plan.standing {
+            Standing::Fails { error } => Some(error.clone()),
+            _ => None,
+        });
         plans.push(self.export(stages, &lacks));
-        plans.push(self.eval(stages, &lacks, is_made));
+        plans.push(match failed.filter(|_| experiment.eval.is_some()) {
+            Some(error) => StagePlan::new(eval::STAGE, Standing::Fails { error }),
+            None => self.eval(stages, &lacks, is_made),
+        });
         plans
     }
 

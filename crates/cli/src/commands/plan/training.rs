@@ -192,7 +192,9 @@ impl TrainingPlan {
         let left = |all: f64| if is_left { (all - done).max(0.0) } else { 0.0 };
         let steps_left = steps.map(|steps| steps.map(left));
         let read = |steps: Figure| {
-            steps.with(packing.fill, |steps, fill| steps * fill * config.tokens_per_step as f64)
+            let tokens = |steps: f64, fill: f64| steps * fill * config.tokens_per_step as f64;
+            // Every step has its own bins.
+            steps.with(packing.fill, tokens).estimated()
         };
         let (tokens, tokens_left) = (steps.map(read), steps_left.map(read));
         let epochs = match config.length {

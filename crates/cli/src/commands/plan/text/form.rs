@@ -48,6 +48,9 @@ pub(super) fn in_hours(figure: Figure) -> String {
 
 /// In the unit that suits it.
 pub(super) fn in_time(figure: Figure) -> String {
+    if figure.value == 0.0 {
+        return "nothing left".to_owned();
+    }
     let (unit, name) = match figure.value {
         hours if hours < 1.0 / 60.0 => (3600.0, "s"),
         hours if hours < 1.0 => (60.0, "min"),
@@ -95,8 +98,8 @@ mod tests {
 
     #[test]
     fn time_is_shown_in_the_unit_that_suits_it() {
-        let shown = [0.001, 0.5, 30.0, 319.4].map(|hours| in_time(Figure::estimate(hours)));
-        assert_eq!(shown, ["~3.6 s", "~30 min", "~30 h", "~13 days"]);
+        let shown = [0.0, 0.001, 0.5, 30.0, 319.4].map(|hours| in_time(Figure::estimate(hours)));
+        assert_eq!(shown, ["nothing left", "~3.6 s", "~30 min", "~30 h", "~13 days"]);
         let hours = [0.0, 0.001, 0.5, 4.62, 319.4].map(|hours| in_hours(Figure::estimate(hours)));
         assert_eq!(hours, ["~0", "<0.01", "~0.50", "~4.6", "~319"]);
     }

@@ -145,7 +145,10 @@ fn stages_of_one(arm: &ArmPlan) -> String {
         }
         facts.extend(plan.path.as_ref().map(|path| shown(path)));
         facts.extend(Some(plan.figures.clone()).filter(|figures| !figures.is_empty()));
-        rows.push(vec![plan.stage.to_owned(), state, facts.join(": ")]);
+        // A line for each, as both may be long.
+        let mut facts = facts.into_iter();
+        rows.push(vec![plan.stage.to_owned(), state, facts.next().unwrap_or_default()]);
+        rows.extend(facts.map(|fact| vec![String::new(), String::new(), fact]));
     }
     if rows.iter().all(|row| row[2].is_empty()) {
         rows.iter_mut().for_each(|row| row.truncate(2));
