@@ -75,9 +75,12 @@ pub(crate) enum Command {
     /// Evaluate and write the tables
     #[command(after_help = "Example:\n  bimed eval study.toml")]
     Eval(ExperimentArgs),
-    /// Show what would run and what is missing; nothing is written
+    /// Show what would run, what it takes and what is missing; nothing is written
     #[command(after_help = "Examples:\n  bimed plan configs/paper/study.toml\n  \
-        bimed plan study.toml --set experiment.paths.data=/data --json")]
+        bimed plan study.toml --arm bi-biobert --device cuda\n  \
+        bimed plan study.toml --set experiment.paths.data=/data --json\n\n\
+        Marks: ~ by a rule that is stated beside it; ≥~ at least, for parts are not known;\n\
+        – not known. The exit code is 0 though inputs are missing.")]
     Plan(ExperimentArgs),
     /// Show what an artifact is
     #[command(

@@ -88,9 +88,6 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
         Command::Pretrain(args) => commands::run(session, &args, Last::Pretrain),
         Command::Export(args) => commands::run(session, &args, Last::Export),
         Command::Eval(args) => commands::run(session, &args, Last::Eval),
-        Command::Plan(args) => {
-            sections::read_arms(session, &args)?;
-            commands::comes_later("plan")
-        }
+        Command::Plan(args) => commands::plan(session, &args),
     }
 }

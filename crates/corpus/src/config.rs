@@ -65,6 +65,9 @@ pub struct SourceConfig {
     pub access_tier: AccessTier,
     /// The approval under which it is used.
     pub approval: Option<String>,
+    /// Where it is to be had, in one line: shown where its files are missing, of no effect else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obtain: Option<String>,
     /// What is taken: columns (without header `1`, `2`, …), JSON paths with dots, XML elements.
     /// Empty takes all the text of an XML file; CSV and JSON need at least one.
     pub text: Vec<String>,
@@ -112,6 +115,7 @@ impl Default for SourceConfig {
             licence: String::new(),
             access_tier: AccessTier::Public,
             approval: None,
+            obtain: None,
             text: Vec::new(),
             separator: "\n".into(),
             id: None,
@@ -144,6 +148,9 @@ impl SourceConfig {
         }
         if self.path.as_os_str().is_empty() {
             fault("path", "is empty, expected a file or directory".into());
+        }
+        if self.obtain.as_ref().is_some_and(|obtain| obtain.trim().is_empty()) {
+            fault("obtain", "is empty, expected where the source is to be had".into());
         }
         for (key, globs) in [("include", &self.include), ("exclude", &self.exclude)] {
             for glob in globs.iter().filter(|glob| globset::Glob::new(glob).is_err()) {
@@ -354,6 +361,7 @@ mod tests {
             delimiter: Some("가".into()),
             pattern: Some("(".into()),
             include: vec!["[".into()],
+            obtain: Some(" ".into()),
             format: Format::Csv,
             ..SourceConfig::default()
         };
@@ -362,6 +370,7 @@ mod tests {
             "name",
             "licence",
             "path",
+            "obtain",
             "include",
             "language",
             "text",

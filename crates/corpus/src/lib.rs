@@ -28,6 +28,6 @@ pub use config::{
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{Error, MissingPath, Result};
-pub use scan::{ScannedFile, missing_paths, scan};
+pub use scan::{ScannedFile, missing_paths, scan, source_files};
 pub use shard::read_documents;
 pub use summary::{CorpusSummary, DecontaminationSummary, LanguageRow, SourceSummary};

@@ -69,6 +69,14 @@ pub fn scan(sources: &[SourceConfig]) -> Result<Vec<ScannedFile>> {
         .collect()
 }
 
+/// The paths of the files that `source` names, in the order of their names; none is read.
+///
+/// # Errors
+/// When its path is not there or cannot be listed.
+pub fn source_files(source: &SourceConfig) -> Result<Vec<PathBuf>> {
+    Ok(files_of(source)?.into_iter().map(|(_, path)| path).collect())
+}
+
 fn files_of(source: &SourceConfig) -> Result<Vec<(String, PathBuf)>> {
     if source.path.is_file() {
         let name = source.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -135,7 +143,9 @@ mod tests {
         let mut source = source(dir.path().to_path_buf());
         source.include = vec!["**/*.txt".into()];
         source.exclude = vec!["나*".into()];
+        let listed = source_files(&source).unwrap();
         let files = scan(&[source]).unwrap();
+        assert_eq!(listed, [&files[0].path, &files[1].path].map(Clone::clone));
         let names: Vec<_> = files.iter().map(|file| file.relative.as_str()).collect();
         assert_eq!(names, ["a/b.txt", "가.txt"]);
         assert_eq!(files[0].bytes, 9);

@@ -147,6 +147,7 @@ impl<'a> Evaluation<'a> {
         let mut settings = config.clone();
         settings.name = String::new();
         settings.language = String::new();
+        settings.obtain = None;
         for path in [&mut settings.path, &mut settings.train, &mut settings.dev, &mut settings.test]
         {
             *path = None;

@@ -4,12 +4,14 @@ mod compare;
 mod doctor;
 mod inspect;
 mod new;
+mod plan;
 mod run;
 
 pub(crate) use compare::compare;
 pub(crate) use doctor::doctor;
 pub(crate) use inspect::inspect;
 pub(crate) use new::new;
+pub(crate) use plan::plan;
 pub(crate) use run::{Last, run};
 
 #[cfg(test)]

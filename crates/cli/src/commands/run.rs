@@ -203,7 +203,7 @@ fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Result<()> {
 }
 
 /// What the device cannot do, before anything is written.
-fn check_device(arms: &[Arm<Experiment>], device: DeviceKind) -> anyhow::Result<()> {
+pub(super) fn check_device(arms: &[Arm<Experiment>], device: DeviceKind) -> anyhow::Result<()> {
     let wants = arms.iter().find(|arm| arm.config.needs_accelerator());
     if let (Some(arm), DeviceKind::Cpu) = (wants, device) {
         let message = format!(

@@ -56,6 +56,9 @@ impl ExperimentConfig {
 pub(crate) struct TransplantConfig {
     /// A Hugging Face directory, or `random`.
     pub(crate) base: PathBuf,
+    /// Where the base is to be had, in one line: shown where it is missing, of no effect else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) obtain: Option<String>,
     /// How a row that the base does not have is filled: each way in turn.
     #[serde(default = "default_init")]
     pub(crate) init: Vec<Init>,
@@ -75,6 +78,10 @@ impl TransplantConfig {
         if !matches!(self.init.last(), Some(Init::Mean | Init::Draw)) {
             let message = "does not end in `mean` or `draw`, which fill what is left";
             faults.push(("init".into(), message.into()));
+        }
+        if self.obtain.as_ref().is_some_and(|obtain| obtain.trim().is_empty()) {
+            let message = "is empty, expected where the base is to be had";
+            faults.push(("obtain".into(), message.into()));
         }
         let model = self.model.iter().flat_map(BertConfig::faults);
         faults.extend(model.map(|(key, message)| (format!("model.{key}"), message)));

@@ -20,7 +20,7 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     let scan = survey.scan(corpus)?;
     let mut placeless = corpus.clone();
     for source in &mut placeless.sources {
-        source.path = PathBuf::new();
+        (source.path, source.obtain) = (PathBuf::new(), None);
     }
     placeless.config.decontaminate.clear();
     let mut recipe = RecipeBuilder::new(STAGE, REVISION)
@@ -59,4 +59,32 @@ pub(crate) fn make(
         }
         Ok(serde_json::to_value(summary)?)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bimed_corpus::SourceConfig;
+
+    use super::*;
+
+    #[test]
+    fn where_a_source_lies_and_is_to_be_had_decides_nothing() {
+        let key = |folder: &str, obtain: Option<&str>, licence: &str| {
+            let root = tempfile::tempdir().unwrap();
+            let path = root.path().join(folder);
+            fs_err::write(&path, "환자는 chest CT를 시행하였다.").unwrap();
+            let source = SourceConfig {
+                name: "교과서".to_owned(),
+                path,
+                licence: licence.to_owned(),
+                obtain: obtain.map(str::to_owned),
+                ..SourceConfig::default()
+            };
+            let corpus = Corpus { sources: vec![source], config: Default::default() };
+            recipe(&Survey::default(), &corpus).unwrap().key
+        };
+        let first = key("교과서.txt", None, "MIT");
+        assert_eq!(first, key("교과서.txt", Some("ask the publisher"), "MIT"));
+        assert_ne!(first, key("교과서.txt", None, "CC0-1.0"));
+    }
 }

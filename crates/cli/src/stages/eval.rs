@@ -22,6 +22,7 @@ use super::recipe::{Recipe, RecipeBuilder, Upstream};
 use super::survey::model_dir;
 use super::workshop::Workshop;
 use super::{Stages, corpus, export, pretrain, transplant, vocab};
+use crate::sections::Corpus;
 
 /// The stage's name in the store, and that of the directory of an arm's results.
 pub(crate) const STAGE: &str = "eval";
@@ -36,7 +37,7 @@ const CACHE_DIR: &str = "cache";
 const ANY_MODEL: &str = "model";
 
 /// A model that is asked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Subject {
     label: String,
     /// By the hash of its files.
@@ -44,6 +45,16 @@ struct Subject {
     tokenizer: Upstream,
     /// Whether it is there for its masked-word head alone.
     is_head: bool,
+}
+
+/// One task for one model.
+#[derive(Debug)]
+pub(crate) struct Question {
+    subject: Subject,
+    task: TaskConfig,
+    tokens: Option<Encoding>,
+    /// What decides the answers.
+    pub(crate) recipe: Recipe,
 }
 
 /// What one model answered so far.
@@ -79,29 +90,20 @@ impl Evaluation {
         workshop: &mut Workshop<'_>,
     ) -> anyhow::Result<Written> {
         let config = config(stages)?;
-        let held_out = held_out(stages, workshop, config)?;
+        if let Some((recipe, section)) = held_out(stages)? {
+            corpus::make(workshop, recipe, section)?;
+        }
         let mut of_arm: Vec<Answers> = Vec::new();
-        for subject in subjects(stages, workshop)? {
-            let Subject { label, model, is_head, .. } = &subject;
-            for task in &config.tasks {
-                if *is_head && task.protocol != Protocol::MaskedWords {
-                    continue;
-                }
-                let tokens = match (task.protocol, &held_out) {
-                    (Protocol::MaskedWords, Some(corpus)) => {
-                        Some(encoding(stages, corpus, &subject))
-                    }
-                    _ => None,
-                };
-                let recipe = recipe(stages, &subject, task, tokens.as_ref())?;
-                let key = recipe.key.clone();
-                if !self.artifacts.contains_key(&key) {
-                    let found = ask(stages, workshop, recipe, &subject, task, tokens.as_ref())?;
-                    self.artifacts.insert(key.clone(), found);
-                }
-                let found = named(&self.artifacts[&key], label);
-                join(&mut of_arm, Answers::new(label, &model.hash, key, found));
+        for question in questions(stages, workshop)? {
+            let Subject { label, model, .. } = &question.subject;
+            let (label, model) = (label.clone(), model.hash.clone());
+            let key = question.recipe.key.clone();
+            if !self.artifacts.contains_key(&key) {
+                let found = ask(stages, workshop, question)?;
+                self.artifacts.insert(key.clone(), found);
             }
+            let found = named(&self.artifacts[&key], &label);
+            join(&mut of_arm, Answers::new(&label, &model, key, found));
         }
         for answers in &of_arm {
             self.take_in(answers, &stages.arm.name);
@@ -164,19 +166,43 @@ fn config<'a>(stages: &Stages<'a>) -> anyhow::Result<&'a EvalConfig> {
 }
 
 /// The corpus whose held-out documents all models of all arms are asked about.
-fn held_out(
-    stages: &Stages<'_>,
-    workshop: &mut Workshop<'_>,
-    config: &EvalConfig,
-) -> anyhow::Result<Option<Upstream>> {
-    let is_asked = config.tasks.iter().any(|task| task.protocol == Protocol::MaskedWords);
+fn held_out<'a>(stages: &Stages<'a>) -> anyhow::Result<Option<(Recipe, &'a Corpus)>> {
+    let mut tasks = config(stages)?.tasks.iter();
+    let is_asked = tasks.any(|task| task.protocol == Protocol::MaskedWords);
     let Some(section) = stages.experiment().shared_corpus.as_ref().filter(|_| is_asked) else {
         return Ok(None);
     };
-    let recipe = corpus::recipe(stages.survey, section)?;
-    let upstream = recipe.upstream(stages.store);
-    corpus::make(workshop, recipe, section)?;
-    Ok(Some(upstream))
+    Ok(Some((corpus::recipe(stages.survey, section)?, section)))
+}
+
+/// What the arm's models are asked, in order: every task for every model. The models must be there.
+///
+/// # Errors
+/// When a model is not made yet.
+pub(crate) fn questions(
+    stages: &Stages<'_>,
+    workshop: &Workshop<'_>,
+) -> anyhow::Result<Vec<Question>> {
+    let held_out = held_out(stages)?.map(|(recipe, _)| recipe.upstream(stages.store));
+    let mut questions = Vec::new();
+    for subject in subjects(stages, workshop)? {
+        for task in &config(stages)?.tasks {
+            let is_mlm = task.protocol == Protocol::MaskedWords;
+            if subject.is_head && !is_mlm {
+                continue;
+            }
+            let corpus = held_out.as_ref().filter(|_| is_mlm);
+            let tokens = corpus.map(|corpus| encoding(stages, corpus, &subject));
+            let recipe = recipe(stages, &subject, task, tokens.as_ref())?;
+            questions.push(Question {
+                subject: subject.clone(),
+                task: task.clone(),
+                tokens,
+                recipe,
+            });
+        }
+    }
+    Ok(questions)
 }
 
 fn encoding(stages: &Stages<'_>, corpus: &Upstream, subject: &Subject) -> Encoding {
@@ -237,7 +263,7 @@ fn recipe(
     tokens: Option<&Encoding>,
 ) -> anyhow::Result<Recipe> {
     let config = config(stages)?;
-    let mut placeless = task.clone();
+    let mut placeless = TaskConfig { obtain: None, ..task.clone() };
     for path in [&mut placeless.path, &mut placeless.train, &mut placeless.dev, &mut placeless.test]
     {
         *path = None;
@@ -271,11 +297,9 @@ fn files(task: &TaskConfig) -> impl Iterator<Item = (&'static str, &Path)> {
 fn ask(
     stages: &Stages<'_>,
     workshop: &mut Workshop<'_>,
-    recipe: Recipe,
-    subject: &Subject,
-    task: &TaskConfig,
-    tokens: Option<&Encoding>,
+    question: Question,
 ) -> anyhow::Result<Evaluated> {
+    let Question { subject, task, tokens, recipe } = question;
     let tokens = tokens.map(|tokens| tokens.make(workshop)).transpose()?;
     let config = EvalConfig { tasks: vec![task.clone()], ..config(stages)?.clone() };
     let artifact = workshop.resume(recipe, |directory, context| {
@@ -286,7 +310,7 @@ fn ask(
         let ops = stages.device.ops();
         let results = evaluate(&models, &config, store, ops, &device, context, directory)?;
         fs::remove_dir_all(directory.join(CACHE_DIR))?;
-        Ok(summary(&results, subject, task))
+        Ok(summary(&results, &subject, &task))
     })?;
     Ok(Evaluated::read(&artifact.dir)?)
 }

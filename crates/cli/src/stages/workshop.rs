@@ -31,15 +31,6 @@ impl State {
             None => Self::ToDo,
         })
     }
-
-    /// As `plan` shows it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::UpToDate => "up to date",
-            Self::Resumes => "would resume",
-            Self::ToDo => "would run",
-        }
-    }
 }
 
 /// What a stage left, for the table at the end.

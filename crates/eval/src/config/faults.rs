@@ -55,6 +55,9 @@ impl TaskConfig {
             );
             fault(&mut faults, "max_score", message);
         }
+        if self.obtain.as_ref().is_some_and(|obtain| obtain.trim().is_empty()) {
+            fault(&mut faults, "obtain", "is empty, expected where the files are to be had");
+        }
         if self.limit == Some(0) {
             fault(&mut faults, "limit", "is `0`, expected 1 or more");
         }
@@ -199,7 +202,7 @@ mod tests {
     #[test]
     fn all_faults_of_a_task_are_reported_at_once() {
         let task = task(
-            r#"{"name": "a b", "protocol": "sts.pair_reg", "min_score": 5, "limit": 0,
+            r#"{"name": "a b", "protocol": "sts.pair_reg", "min_score": 5, "limit": 0, "obtain": "",
                 "table": {"delimiter": "가", "header": false, "encoding": "cp-none"},
                 "pair_reg": {"learning_rates": [0.0], "epochs": 0, "head_dropout_prob": 1.0}}"#,
         );
@@ -214,6 +217,7 @@ mod tests {
             "columns.s1",
             "columns.s2",
             "max_score",
+            "obtain",
             "limit",
             "pair_reg.learning_rates",
             "pair_reg.epochs",

@@ -93,6 +93,9 @@ pub struct TaskConfig {
     /// The test split's file: never looked at before the model is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
+    /// Where the files are to be had, in one line: shown where they are missing, of no effect else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obtain: Option<String>,
     /// How the files are written.
     #[serde(default)]
     pub table: TableConfig,
