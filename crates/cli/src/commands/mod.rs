@@ -4,6 +4,7 @@ mod compare;
 mod doctor;
 mod inspect;
 mod new;
+mod recognise;
 mod run;
 
 pub(crate) use compare::compare;
