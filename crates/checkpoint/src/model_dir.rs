@@ -247,11 +247,7 @@ fn check_shard<'n>(
     }
 }
 
-fn check_complete(
-    index: &Path,
-    map: &ShardMap,
-    is_there: impl Fn(&String) -> bool,
-) -> Result<()> {
+fn check_complete(index: &Path, map: &ShardMap, is_there: impl Fn(&String) -> bool) -> Result<()> {
     match map.iter().find(|(name, _)| !is_there(name)) {
         None => Ok(()),
         Some((name, shard)) => Err(wrong(index, format!("`{name}` is not in `{shard}`"))),

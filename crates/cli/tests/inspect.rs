@@ -89,7 +89,10 @@ fn a_model_of_somebody_else_is_described_by_its_files() {
     foreign_model(&root.path().join("모델"), 120);
     insta::assert_snapshot!(succeeds(root.path(), &["inspect", "모델"]), @"");
     let value = json(root.path(), &["inspect", "모델/config.json"]);
-    assert_eq!((&value["kind"], &value["model"]["vocabulary_fits"]), (&"model".into(), &true.into()));
+    assert_eq!(
+        (&value["kind"], &value["model"]["vocabulary_fits"]),
+        (&"model".into(), &true.into())
+    );
     assert_eq!(value["model"]["num_parameters"], 26_106);
     let listed = succeeds(root.path(), &["inspect", "모델/model.safetensors", "--tensors"]);
     assert!(listed.contains("bert.encoder.layer.1.attention.self.query.weight  F32   [32, 32]"));
@@ -349,8 +352,12 @@ fn compares(dir: &Path, run: &str) {
     let arms = json(dir, &["compare", "out/6a/main", "out/6b/main"]);
     assert_eq!(arms["compared"], "runs");
     let settings = &arms["tables"][1]["rows"];
-    let keys: Vec<&str> =
-        settings.as_array().unwrap().iter().filter_map(|row| row["keys"]["setting"].as_str()).collect();
+    let keys: Vec<&str> = settings
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|row| row["keys"]["setting"].as_str())
+        .collect();
     assert_eq!(keys, ["experiment.name", "experiment.store", "pretrain.length.steps"]);
     assert_eq!(settings[2]["values"]["6a/main"], 10);
     let bits = arms["tables"][2]["rows"].as_array().unwrap();
@@ -369,8 +376,7 @@ fn compares(dir: &Path, run: &str) {
     assert_eq!(runs["tables"][1]["rows"][0]["keys"]["setting"], "pretrain.length.steps");
     let corpora = [artifact(dir, "store-6a", "corpus"), artifact(dir, "store-6b", "corpus")];
     let corpora = corpora.map(|path| path.display().to_string());
-    let markdown =
-        succeeds(dir, &["compare", &corpora[0], &corpora[1], "--format", "markdown"]);
+    let markdown = succeeds(dir, &["compare", &corpora[0], &corpora[1], "--format", "markdown"]);
     assert!(markdown.contains("### Words") && markdown.contains("| notes | ko | train |"));
     let told = fails(dir, &["compare", run, &corpora[0], "out/6a/main/model"], 2);
     for kind in [": a training run", ": a corpus", ": a model"] {

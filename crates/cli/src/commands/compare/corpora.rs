@@ -40,7 +40,8 @@ pub(super) fn token_sheets(names: &[String], found: &[Found]) -> anyhow::Result<
     let counts: Vec<TokenCounts> = stores.iter().map(token_counts).collect();
     let mut store = Sheet::new("Vocabulary", &["of the store"], names);
     store.push(["rows"], stores.iter().map(|store| Cell::count(store.vocab_size() as u64)));
-    store.push(["BLAKE3 of `vocab.txt`"], stores.iter().map(|store| Cell::text(store.vocab_hash())));
+    store
+        .push(["BLAKE3 of `vocab.txt`"], stores.iter().map(|store| Cell::text(store.vocab_hash())));
     let sheet = |title: &str, pick: fn((u64, u64)) -> u64| {
         let mut sheet = Sheet::new(title, &["source", "language", "split"], names);
         let all = counts.iter().map(|counts| counts.values().copied().map(pick).sum());

@@ -46,9 +46,9 @@ pub(super) fn sheets(names: &[String], found: &[Found]) -> anyhow::Result<Vec<Sh
         }
     }
     let mut sheets = vec![models(names, &evaluations)];
-    sheets.extend(questions.into_iter().map(|question| {
-        figures(names, &evaluations, question, &paired)
-    }));
+    sheets.extend(
+        questions.into_iter().map(|question| figures(names, &evaluations, question, &paired)),
+    );
     Ok(sheets)
 }
 
@@ -61,8 +61,7 @@ impl Evaluation {
         let file = if dir.is_dir() { dir.join(RESULTS_FILE) } else { dir };
         let results = Results::read(&file)?;
         let answers = file.parent().unwrap_or(Path::new("")).join(PREDICTIONS_FILE);
-        let predictions =
-            if answers.is_file() { read_predictions(&answers)? } else { Vec::new() };
+        let predictions = if answers.is_file() { read_predictions(&answers)? } else { Vec::new() };
         Ok(Self { results, predictions, rows: Vec::new() })
     }
 
@@ -124,10 +123,8 @@ fn name_rows(evaluations: &mut [Evaluation]) {
 
 /// The arm, where the models are those of one: its base, its step 0, and itself.
 fn trained_arm(names: &[String]) -> Option<String> {
-    let arms: Vec<&String> = names
-        .iter()
-        .filter(|name| !name.contains(" (base") && !name.ends_with(STEP_0))
-        .collect();
+    let arms: Vec<&String> =
+        names.iter().filter(|name| !name.contains(" (base") && !name.ends_with(STEP_0)).collect();
     match arms[..] {
         [arm] => Some(arm.clone()),
         _ => None,
@@ -198,13 +195,12 @@ fn paired(names: &[String], evaluations: &[Evaluation]) -> Vec<Paired> {
             let (Some(a), Some(b)) = (first.model(&row), other.model(&row)) else { continue };
             let mut predictions = answers(first, a, &names[0]);
             predictions.extend(answers(other, b, &names[column]));
-            let comparisons =
-                compare_predictions(&predictions, &names[0], &Bootstrap::default());
-            found.extend(
-                comparisons
-                    .into_iter()
-                    .map(|comparison| Paired { row: row.clone(), column, comparison }),
-            );
+            let comparisons = compare_predictions(&predictions, &names[0], &Bootstrap::default());
+            found.extend(comparisons.into_iter().map(|comparison| Paired {
+                row: row.clone(),
+                column,
+                comparison,
+            }));
         }
     }
     found

@@ -44,7 +44,8 @@ enum Topic {
 
 /// Shows one column for each path.
 pub(crate) fn compare(session: &Session, args: &CompareArgs) -> anyhow::Result<Exit> {
-    let found = args.paths.iter().map(|path| recognise(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let found =
+        args.paths.iter().map(|path| recognise(path)).collect::<anyhow::Result<Vec<_>>>()?;
     let topic = common_topic(&found)?;
     let names = column_names(&args.paths);
     let sheets = match topic {
@@ -58,7 +59,11 @@ pub(crate) fn compare(session: &Session, args: &CompareArgs) -> anyhow::Result<E
     };
     let tables = || sheets.iter().map(Sheet::table);
     let text: String = match args.format {
-        TableFormat::Text => tables().map(|table| titled(&table)).collect::<Vec<_>>().join("\n"),
+        TableFormat::Text => {
+            let shown: Vec<String> =
+                tables().map(|table| format!("{}\n", titled(&table).trim_end())).collect();
+            shown.join("\n")
+        }
         TableFormat::Markdown => {
             tables().map(|table| table.to_markdown()).collect::<Vec<_>>().join("\n")
         }
@@ -88,7 +93,10 @@ fn topics(found: &Found) -> Vec<Topic> {
         Kind::Experiment => also(has(RESULTS_FILE), Topic::Evaluations).into_iter().collect(),
         Kind::Arm => {
             let is_evaluated = found.path.join(eval::STAGE).join(RESULTS_FILE).is_file();
-            [Some(Topic::Runs), also(is_evaluated, Topic::Evaluations)].into_iter().flatten().collect()
+            [Some(Topic::Runs), also(is_evaluated, Topic::Evaluations)]
+                .into_iter()
+                .flatten()
+                .collect()
         }
         Kind::TrainingRun => vec![Topic::Runs],
         Kind::TrainingCheckpoint => vec![Topic::Runs, Topic::Models, Topic::Vocabularies],

@@ -15,10 +15,8 @@ pub(super) fn sheets(names: &[String], found: &[Found]) -> anyhow::Result<Vec<Sh
     let configs: Vec<Map<String, Value>> =
         models.iter().map(|model| flat(&Value::Object(model.config.clone()))).collect();
     let mut sheets = vec![parameters(names, &models), differing("Config", names, &configs)];
-    let vocabularies: Vec<&Vocabulary> = models
-        .iter()
-        .filter_map(|model| model.vocabulary.as_ref()?.as_ref().ok())
-        .collect();
+    let vocabularies: Vec<&Vocabulary> =
+        models.iter().filter_map(|model| model.vocabulary.as_ref()?.as_ref().ok()).collect();
     if vocabularies.len() == models.len() {
         sheets.extend(vocabularies::side_by_side(names, &vocabularies));
     }
@@ -36,7 +34,8 @@ fn parameters(names: &[String], models: &[Model]) -> Sheet {
             .map(|found| found.iter().find(|(name, _)| *name == part).map(|(_, count)| *count))
             .collect();
         if cells.iter().any(Option::is_some) {
-            sheet.push([part], cells.into_iter().map(|count| Cell::or_none(count.map(Cell::count))));
+            sheet
+                .push([part], cells.into_iter().map(|count| Cell::or_none(count.map(Cell::count))));
         }
     }
     let sum = |found: &Vec<(&str, u64)>| found.iter().map(|(_, count)| count).sum();

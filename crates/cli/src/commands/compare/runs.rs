@@ -1,6 +1,6 @@
 //! Pretrainings side by side: settings that differ, how far they are, held-out figures by step.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bimed_train::{TrainRecord, ValidationFigures, ValidationRecord};
 use serde_json::{Map, Value};
@@ -38,14 +38,15 @@ pub(super) fn sheets(names: &[String], found: &[Found]) -> anyhow::Result<Vec<Sh
         Cell::number(one.bits_per_character, 4)
     }));
     if let Some(sheet) = sheets.last_mut() {
-        sheet.note = "Compares across vocabularies, on the same characters.".to_owned();
+        let first = names.first().map_or("", String::as_str);
+        sheet.note = format!("Compares across vocabularies, on the same text. Δ: less {first}.");
         add_differences(names, sheet);
     }
     let within = "Compares between runs of one vocabulary alone.";
     let loss = held_out(names, &runs, "loss", |one| Cell::number(one.loss, 4));
     let accuracy = held_out(names, &runs, "accuracy", |one| Cell::share(one.accuracy, 1));
     sheets.extend([loss, accuracy].map(|sheet| sheet.with_note(within)));
-    sheets.push(held_out(names, &runs, "characters", |one| Cell::count(one.chars)));
+    sheets.push(characters(names, &runs));
     sheets.retain(|sheet| !sheet.rows.is_empty() || !sheet.note.is_empty());
     Ok(sheets)
 }
@@ -106,18 +107,17 @@ fn progress(names: &[String], runs: &[Training]) -> Sheet {
 
 fn settings(names: &[String], runs: &[Training]) -> Sheet {
     let title = "Settings that differ";
-    let of_stage: Vec<_> = runs.iter().map(|run| match &run.settings {
+    let of_stage = |run: &Training| match &run.settings {
         Some(Settings::Stage(settings)) => Some(settings.clone()),
         _ => None,
-    }).collect();
-    let of_experiment: Vec<_> = runs.iter().map(|run| match &run.settings {
+    };
+    let of_experiment = |run: &Training| match &run.settings {
         Some(Settings::Experiment(settings)) => Some(settings.clone()),
         _ => None,
-    }).collect();
-    for all in [of_stage, of_experiment] {
-        if let Some(all) = all.into_iter().collect::<Option<Vec<_>>>() {
-            return differing(title, names, &all);
-        }
+    };
+    let all: Option<Vec<_>> = runs.iter().map(of_stage).collect();
+    if let Some(all) = all.or_else(|| runs.iter().map(of_experiment).collect()) {
+        return differing(title, names, &all);
     }
     let missing: Vec<&str> = names
         .iter()
@@ -155,10 +155,23 @@ fn held_out(
     sheet
 }
 
+/// What each language's figures rest on, in the last validation.
+fn characters(names: &[String], runs: &[Training]) -> Sheet {
+    let mut sheet = Sheet::new("Held-out text: characters", &["language"], names)
+        .with_note("Under the masked words; where they differ, so does the text.");
+    let last = |run: &Training| run.validations.last().map(|record| record.languages.clone());
+    let last: Vec<_> = runs.iter().map(|run| last(run).unwrap_or_default()).collect();
+    let languages: BTreeSet<&String> = last.iter().flat_map(BTreeMap::keys).collect();
+    for language in languages {
+        let cells = last.iter().map(|found| found.get(language).map(|one| Cell::count(one.chars)));
+        sheet.push([language.as_str()], cells.map(Cell::or_none).collect::<Vec<_>>());
+    }
+    sheet
+}
+
 /// Adds a column for each path but the first: its figure less the first's.
 fn add_differences(names: &[String], sheet: &mut Sheet) {
-    let Some((first, others)) = names.split_first() else { return };
-    sheet.columns.extend(others.iter().map(|name| format!("{name} − {first}")));
+    sheet.columns.extend(names.iter().skip(1).map(|name| format!("Δ {name}")));
     for row in &mut sheet.rows {
         let base = row.cells.first().and_then(|cell| cell.value.as_f64());
         let differences: Vec<Cell> = row.cells[1..names.len()]

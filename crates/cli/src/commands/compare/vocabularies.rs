@@ -8,8 +8,10 @@ use crate::commands::recognise::Found;
 
 /// The vocabularies at the paths that were found.
 pub(super) fn sheets(names: &[String], found: &[Found]) -> anyhow::Result<Vec<Sheet>> {
-    let vocabularies =
-        found.iter().map(|found| Vocabulary::read(&found.path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let vocabularies = found
+        .iter()
+        .map(|found| Vocabulary::read(&found.path))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     Ok(side_by_side(names, &vocabularies.iter().collect::<Vec<_>>()))
 }
 
@@ -49,10 +51,12 @@ fn rows(names: &[String], vocabularies: &[&Vocabulary]) -> Sheet {
 
 /// One row for each pair.
 fn shared(names: &[String], vocabularies: &[&Vocabulary]) -> Sheet {
-    let columns = ["all", "Hangul", "Latin", "digits", "Han", "other", "of the first", "of the second"];
+    let columns =
+        ["all", "Hangul", "Latin", "digits", "Han", "other", "of the first", "of the second"];
     let columns = columns.map(str::to_owned);
-    let mut sheet = Sheet::new("Shared tokens", &["first", "second"], &columns)
-        .with_note("Equal strings, special tokens and reserved rows aside; the last two are shares.");
+    let mut sheet = Sheet::new("Shared tokens", &["first", "second"], &columns).with_note(
+        "Equal strings, special tokens and reserved rows aside; the last two are shares.",
+    );
     for (at, first) in vocabularies.iter().enumerate() {
         for (to, second) in vocabularies.iter().enumerate().skip(at + 1) {
             let shared = first.vocab.shared_with(&second.vocab);

@@ -60,8 +60,7 @@ fn rows(columns: &[(String, VocabularyReport)]) -> Sheet {
 fn text(columns: &[(String, VocabularyReport)]) -> Sheet {
     let note = "Rates compare where the words are the same.";
     let keys = ["source", "language", "measure"];
-    let mut sheet =
-        Sheet::new("Held-out text", &keys, &column_names(columns)).with_note(note);
+    let mut sheet = Sheet::new("Held-out text", &keys, &column_names(columns)).with_note(note);
     for (name, measure) in MEASURES {
         let cells = columns.iter().map(|(_, entry)| measure(&entry.total));
         sheet.push(["all", "all", name], cells);

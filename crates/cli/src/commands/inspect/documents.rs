@@ -17,7 +17,10 @@ use crate::output::grouped;
 ///
 /// # Errors
 /// When it is not of this version.
-pub(in crate::commands) fn summary(manifest: &Manifest, path: &Path) -> anyhow::Result<CorpusSummary> {
+pub(in crate::commands) fn summary(
+    manifest: &Manifest,
+    path: &Path,
+) -> anyhow::Result<CorpusSummary> {
     serde_json::from_value(manifest.summary.clone())
         .ok()
         .with_context(|| format!("`{}` was written by another version of bimed", path.display()))
@@ -88,7 +91,9 @@ fn documents(summary: &CorpusSummary) -> Table {
         table.rows.push(row(names.into_iter().chain(numbers)));
     }
     let numbers = [grouped(summary.documents), grouped(summary.words), share(summary.words)];
-    table.rows.push(row(["all".to_owned(), String::new(), String::new()].into_iter().chain(numbers)));
+    table
+        .rows
+        .push(row(["all".to_owned(), String::new(), String::new()].into_iter().chain(numbers)));
     table
 }
 
@@ -144,10 +149,7 @@ pub(super) fn show_tokens(
     );
     let hash = store.vocab_hash();
     let short = hash.get(..16).unwrap_or(hash);
-    page.fact(
-        "vocabulary",
-        format!("{} rows, BLAKE3 {short}", grouped(store.vocab_size() as u64)),
-    );
+    page.fact("vocabulary", format!("{} rows, BLAKE3 {short}", grouped(store.vocab_size() as u64)));
     let summary: Option<EncodeSummary> =
         manifest.and_then(|manifest| serde_json::from_value(manifest.summary.clone()).ok());
     if let Some(EncodeSummary { total, .. }) = &summary {

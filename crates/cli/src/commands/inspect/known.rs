@@ -29,63 +29,63 @@ const GOOGLE: [u32; 5] = [0, 100, 101, 102, 103];
 const KNOWN: &[Known] = &[
     Known {
         model: "M-BERT (BERT base, multilingual cased)",
-        vocabulary: "M-BERT's (BERT base, multilingual cased)",
+        vocabulary: "M-BERT (BERT base, multilingual cased)",
         rows: 119_547,
         specials: GOOGLE,
         shape: BASE,
     },
     Known {
         model: "BioBERT or BERT base cased",
-        vocabulary: "that of BERT base cased and BioBERT",
+        vocabulary: "BERT base cased and BioBERT",
         rows: 28_996,
         specials: GOOGLE,
         shape: BASE,
     },
     Known {
         model: "KM-BERT or KR-BERT (characters)",
-        vocabulary: "that of KR-BERT (characters) and KM-BERT",
+        vocabulary: "KR-BERT (characters) and KM-BERT",
         rows: 16_424,
         specials: FIRST,
         shape: BASE,
     },
     Known {
         model: "KM-BERT-vocab (KM-BERT with medical words)",
-        vocabulary: "KM-BERT-vocab's",
+        vocabulary: "KM-BERT-vocab",
         rows: 26_986,
         specials: FIRST,
         shape: BASE,
     },
     Known {
         model: "a bilingual model of Jo et al. 2025 (bi-KM-BERT, bi-BioBERT, bi-M-BERT) or its like",
-        vocabulary: "one of 45,000 rows, as in Jo et al. 2025",
+        vocabulary: "the bilingual models of Jo et al. 2025, or its like",
         rows: 45_000,
         specials: FIRST,
         shape: BASE,
     },
     Known {
         model: "BERT base uncased",
-        vocabulary: "that of BERT base uncased",
+        vocabulary: "BERT base uncased",
         rows: 30_522,
         specials: GOOGLE,
         shape: BASE,
     },
     Known {
         model: "MiniLM with 6 layers (all-MiniLM-L6)",
-        vocabulary: "that of BERT base uncased",
+        vocabulary: "BERT base uncased",
         rows: 30_522,
         specials: GOOGLE,
         shape: Some([6, 384, 12, 1536, 512]),
     },
     Known {
         model: "KcBERT base",
-        vocabulary: "KcBERT's",
+        vocabulary: "KcBERT",
         rows: 30_000,
         specials: FIRST,
         shape: Some([12, 768, 12, 3072, 300]),
     },
     Known {
-        model: "KoELECTRA (first version)",
-        vocabulary: "KoELECTRA's (first version)",
+        model: "KoELECTRA",
+        vocabulary: "KoELECTRA",
         rows: 32_200,
         specials: FIRST,
         shape: None,
@@ -162,8 +162,8 @@ mod tests {
 
     #[test]
     fn a_vocabulary_that_two_models_share_is_named_once() {
-        assert_eq!(vocabularies(&vocab(30_522, 100)), ["that of BERT base uncased"]);
-        assert_eq!(vocabularies(&vocab(16_424, 1)), ["that of KR-BERT (characters) and KM-BERT"]);
+        assert_eq!(vocabularies(&vocab(30_522, 100)), ["BERT base uncased"]);
+        assert_eq!(vocabularies(&vocab(16_424, 1)), ["KR-BERT (characters) and KM-BERT"]);
         assert!(vocabularies(&vocab(320, 1)).is_empty());
     }
 }

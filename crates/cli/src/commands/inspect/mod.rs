@@ -41,8 +41,7 @@ pub(crate) fn inspect(session: &Session, args: &InspectArgs) -> anyhow::Result<E
         reference::dump(session, &found, texts, out)?;
         return Ok(Exit::Done);
     }
-    let has_tensors =
-        matches!(found.kind, Kind::Model | Kind::TrainingCheckpoint | Kind::Weights);
+    let has_tensors = matches!(found.kind, Kind::Model | Kind::TrainingCheckpoint | Kind::Weights);
     if args.tensors && !has_tensors {
         let (path, kind) = (found.path.display(), found.kind.name());
         let message = format!("`--tensors` lists a model's tensors, and `{path}` is {kind}");

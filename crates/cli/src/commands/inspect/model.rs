@@ -62,7 +62,12 @@ impl Model {
                 let bytes = listed.files.iter().map(length).collect::<anyhow::Result<_>>()?;
                 Ok(Weights { listed, bytes })
             }
-            Err(error @ Error::FileMissing { .. }) => Err(Fault::of(&error)),
+            Err(error @ Error::FileMissing { found, .. }) => Err(match found {
+                Some(found) => {
+                    Fault { message: format!("`{found}`, which is not read"), hint: error.hint() }
+                }
+                None => Fault { message: "none here".to_owned(), hint: None },
+            }),
             Err(error) => return Err(error.into()),
         };
         let accounting = match (&weights, load_model_dir(dir)) {
@@ -95,7 +100,8 @@ impl Model {
             };
             *counts.entry(place).or_default() += tensor.shape.iter().product::<usize>() as u64;
         }
-        let names = ["embeddings", "encoder layers", "pooler", "MLM head", "NSP head", "classifier"];
+        let names =
+            ["embeddings", "encoder layers", "pooler", "MLM head", "NSP head", "classifier"];
         counts.into_iter().map(|(place, count)| (names[place], count)).collect()
     }
 
@@ -108,8 +114,8 @@ impl Model {
         if let Some(dimensions) = &self.dimensions {
             let like = self.looks_like(dimensions);
             if !like.is_empty() {
-                let text = format!("{} (by sizes and special tokens)", like.join(" or "));
-                page.fact("looks like", text);
+                let like = like.join(" or ");
+                page.fact("looks like", format!("{like}; by sizes and special tokens"));
             }
         }
         page.put("model", self.to_value(with_tensors)?)?;
@@ -125,7 +131,7 @@ impl Model {
     fn show_weights(&self, page: &mut Page) {
         match &self.weights {
             Ok(weights) => page.fact("weights", weights.text()),
-            Err(fault) => page.fact("weights", format!("none that are read: {}", fault.message)),
+            Err(fault) => page.fact("weights", &fault.message),
         }
         if let Err(fault) = &self.accounting {
             if self.weights.is_ok() {
@@ -173,6 +179,9 @@ impl Model {
             Some(Ok(vocabulary)) => {
                 let agreement = match (self.embedding_rows(), vocabulary.vocab.len()) {
                     (None, _) => String::new(),
+                    (Some(rows), found) if rows == found && self.weights.is_err() => {
+                        "; as many as the config says".into()
+                    }
                     (Some(rows), found) if rows == found => "; as many as the embedding".into(),
                     (Some(rows), found) if rows > found => {
                         let more = grouped((rows - found) as u64);
@@ -319,7 +328,8 @@ fn config_text(config: &Map<String, Value>) -> String {
     let number = |key: &str| config.get(key).and_then(Value::as_u64).map(grouped);
     let word = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
     let architectures = config.get("architectures").and_then(Value::as_array);
-    let classes: Vec<&str> = architectures.into_iter().flatten().filter_map(Value::as_str).collect();
+    let classes: Vec<&str> =
+        architectures.into_iter().flatten().filter_map(Value::as_str).collect();
     let parts = [
         word("model_type"),
         (!classes.is_empty()).then(|| classes.join(", ")),

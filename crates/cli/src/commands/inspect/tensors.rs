@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use bimed_checkpoint::{Accounting, TensorInfo, UnusedReason, list_safetensors};
+use bimed_checkpoint::{Accounting, Part, TensorInfo, UnusedReason, list_safetensors};
 use bimed_eval::{Cell, Table, TableColumn};
 use fs_err as fs;
 use serde_json::json;
@@ -32,7 +32,7 @@ pub(super) fn show_file(path: &Path, page: &mut Page, with_tensors: bool) -> any
         page.put("tensors", &tensors)?;
         page.table(all(&tensors));
     } else {
-        page.fact("", "`--tensors` lists them");
+        page.fact("list", "`--tensors` shows each of them");
     }
     Ok(())
 }
@@ -60,7 +60,14 @@ pub(super) fn all(tensors: &[TensorInfo]) -> Table {
 /// What a model lacks, what of its file is not loaded, and what is not finite.
 pub(super) fn not_applied(accounting: &Accounting) -> Table {
     let missing = accounting.missing.iter().map(|tensor| {
-        [tensor.name.clone(), shape_text(&tensor.shape), "missing".to_owned()]
+        let why = match tensor.part {
+            Part::Encoder => "missing",
+            Part::Pooler => "missing, with the pooler",
+            Part::MlmHead => "missing, with the MLM head",
+            Part::NspHead => "missing, with the NSP head",
+            Part::Classifier => "missing, with the classifier",
+        };
+        [tensor.name.clone(), shape_text(&tensor.shape), why.to_owned()]
     });
     let unused = accounting.unused.iter().map(|tensor| {
         let why = match tensor.reason {
@@ -69,17 +76,16 @@ pub(super) fn not_applied(accounting: &Accounting) -> Table {
         };
         [tensor.name.clone(), shape_text(&tensor.shape), why.to_owned()]
     });
-    let not_finite = accounting.applied.iter().filter(|tensor| tensor.num_non_finite > 0).map(
-        |tensor| {
+    let not_finite =
+        accounting.applied.iter().filter(|tensor| tensor.num_non_finite > 0).map(|tensor| {
             let why = format!("{} elements are not finite", grouped(tensor.num_non_finite as u64));
             [tensor.name.clone(), shape_text(&tensor.shape), why]
-        },
-    );
+        });
     let rows = missing.chain(unused).chain(not_finite);
     Table {
         title: "Tensors to note".to_owned(),
         note: String::new(),
-        columns: ["tensor", "shape", ""].map(TableColumn::left).to_vec(),
+        columns: ["tensor", "shape", "note"].map(TableColumn::left).to_vec(),
         rows: rows.map(|cells| cells.into_iter().map(Cell::plain).collect()).collect(),
     }
 }

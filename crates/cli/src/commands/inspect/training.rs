@@ -72,7 +72,9 @@ impl Run {
         let run = dir.parent().filter(|folder| folder.ends_with(CHECKPOINTS_DIR));
         let mut run = match run.and_then(Path::parent) {
             Some(run) => Self::read(run)?,
-            None => Self { log: Vec::new(), torn_lines: 0, checkpoints: Vec::new(), manifest: None },
+            None => {
+                Self { log: Vec::new(), torn_lines: 0, checkpoints: Vec::new(), manifest: None }
+            }
         };
         run.log.retain(|record| record.step() <= checkpoint.state.step);
         Ok((run, checkpoint))
@@ -115,7 +117,11 @@ impl Run {
             }
             Some((done, all)) => page.fact(
                 "steps",
-                format!("{} of {}: the same command goes on from there", grouped(done), grouped(all)),
+                format!(
+                    "{} of {}: the same command goes on from there",
+                    grouped(done),
+                    grouped(all)
+                ),
             ),
         }
         if let Some(state) = self.checkpoints.last().map(|checkpoint| &checkpoint.state) {

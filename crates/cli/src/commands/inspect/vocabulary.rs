@@ -66,7 +66,8 @@ impl Vocabulary {
         page.fact("tokenizer", self.rules_text());
         let like = known::vocabularies(&self.vocab);
         if !like.is_empty() {
-            page.fact("looks like", format!("{} (by size and special tokens)", like.join(" or ")));
+            let like = like.join(" or ");
+            page.fact("looks like", format!("that of {like}; by size and special tokens"));
         }
         page.put("vocabulary", self.to_value())
     }
@@ -94,7 +95,7 @@ impl Vocabulary {
     /// Case, accents, normalisation.
     pub(super) fn rules_text(&self) -> String {
         let rules = match &self.tokenizer {
-            None => return "no word on case: `tokenizer_config.json` is absent".to_owned(),
+            None => return "not said: no `tokenizer_config.json` beside it".to_owned(),
             Some(Err(fault)) => return format!("cannot be used: {fault}"),
             Some(Ok(rules)) => rules,
         };
