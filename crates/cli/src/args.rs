@@ -95,7 +95,8 @@ pub(crate) enum Command {
         bimed compare data/base/minilm runs/a/main/model --format markdown\n  \
         bimed compare runs/a/main runs/b/main --format csv\n\n\
         What is compared: figures of evaluations, vocabularies, vocabulary reports, settings and \
-        held-out figures of runs, models, corpora, token stores.")]
+        held-out figures of runs, models, corpora, token stores. An arm's directory is compared as a \
+        run, its `eval` by its figures.")]
     Compare(CompareArgs),
     /// Predict with a fine-tuned model, by row id
     #[command(after_help = "Example:\n  bimed predict model/ reports.csv --text findings")]

@@ -1,4 +1,4 @@
-//! Evaluations side by side: one table for each question, one row for each model.
+//! Evaluations side by side: one table for each task and metric, one row for each model.
 //!
 //! Computes nothing that the files do not support: a difference stands alone where the answers behind
 //! it (`predictions.jsonl`) are absent, and has a paired interval where both sides answered the same
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use bimed_eval::metrics::Bootstrap;
 use bimed_eval::{
-    Comparison, ConfidenceInterval, Prediction, Protocol, ResultRow, Results, Split, Status,
-    compare_predictions, read_predictions,
+    Comparison, ConfidenceInterval, ModelInfo, Prediction, Protocol, ResultRow, Results, Split,
+    Status, compare_predictions, read_predictions,
 };
 use serde_json::{Value, json};
 
@@ -27,11 +27,18 @@ struct Evaluation {
     rows: Vec<(String, String)>,
 }
 
-/// What figures must share to stand in one table.
+/// What figures must share to stand in one table: task, protocol, metric.
+type Measure<'r> = (&'r str, Protocol, &'r str);
+
+/// What they must share to stand in one row: task, protocol, split, part, metric.
 type Question<'r> = (&'r str, Protocol, Option<Split>, &'r str, &'r str);
 
 fn question(row: &ResultRow) -> Question<'_> {
     (&row.task, row.protocol, row.split, &row.part, &row.metric)
+}
+
+fn measure(row: &ResultRow) -> Measure<'_> {
+    (&row.task, row.protocol, &row.metric)
 }
 
 /// The evaluations at the paths that were found.
@@ -39,16 +46,15 @@ pub(super) fn sheets(names: &[String], found: &[Found]) -> anyhow::Result<Vec<Sh
     let mut evaluations = found.iter().map(Evaluation::read).collect::<anyhow::Result<Vec<_>>>()?;
     name_rows(&mut evaluations);
     let paired = paired(names, &evaluations);
-    let mut questions: Vec<Question<'_>> = Vec::new();
+    let mut measures: Vec<Measure<'_>> = Vec::new();
     for row in evaluations.iter().flat_map(|one| &one.results.rows) {
-        if !questions.contains(&question(row)) {
-            questions.push(question(row));
+        if !measures.contains(&measure(row)) {
+            measures.push(measure(row));
         }
     }
     let mut sheets = vec![models(names, &evaluations)];
-    sheets.extend(
-        questions.into_iter().map(|question| figures(names, &evaluations, question, &paired)),
-    );
+    let tables = measures.into_iter().map(|one| figures(names, &evaluations, one, &paired));
+    sheets.extend(tables);
     Ok(sheets)
 }
 
@@ -156,23 +162,25 @@ fn rows(evaluations: &[Evaluation]) -> Vec<String> {
 
 /// Which model stands where.
 fn models(names: &[String], evaluations: &[Evaluation]) -> Sheet {
-    let mut sheet = Sheet::new("Models", &["model"], names)
-        .with_note("Name, hash of the weights, parameters, rows of the vocabulary.");
+    let mut sheet = Sheet::new("Models", &["model", "figure"], names);
+    let figures: [(&str, fn(&ModelInfo) -> Cell); 3] = [
+        ("weights", |info| Cell::text(info.weights.short())),
+        ("parameters", |info| Cell::count(info.num_parameters)),
+        ("vocabulary rows", |info| Cell::count(info.vocab_size)),
+    ];
     for row in rows(evaluations) {
-        let cells = evaluations.iter().map(|one| {
-            let name = one.model(&row)?;
-            let Some(info) = one.results.models.iter().find(|info| info.name == name) else {
-                return Some(Cell::text(name));
-            };
-            let text = format!(
-                "{name}, {}, {}, {}",
-                info.weights.short(),
-                grouped(info.num_parameters),
-                grouped(info.vocab_size)
-            );
-            Some(Cell { text, value: serde_json::to_value(info).unwrap_or_default() })
-        });
-        sheet.push([row.clone()], cells.map(Cell::or_none).collect::<Vec<_>>());
+        let found: Vec<Option<&str>> = evaluations.iter().map(|one| one.model(&row)).collect();
+        if found.iter().flatten().any(|name| **name != row) {
+            let cells = found.iter().map(|name| Cell::or_none(name.map(Cell::text)));
+            sheet.push([row.as_str(), "name"], cells);
+        }
+        for (figure, pick) in figures {
+            let cells = evaluations.iter().zip(&found).map(|(one, name)| {
+                let info = one.results.models.iter().find(|info| Some(&*info.name) == *name);
+                Cell::or_none(info.map(pick))
+            });
+            sheet.push([row.as_str(), figure], cells);
+        }
     }
     sheet
 }
@@ -212,62 +220,87 @@ fn answers(evaluation: &Evaluation, model: &str, name: &str) -> Vec<Prediction> 
     of_model.map(|one| Prediction { model: name.to_owned(), ..one.clone() }).collect()
 }
 
+/// One table: a task's figures of one metric, by split, part and model.
 fn figures(
     names: &[String],
     evaluations: &[Evaluation],
-    asked: Question<'_>,
+    measure: Measure<'_>,
     paired: &[Paired],
 ) -> Sheet {
-    let (task, protocol, split, part, metric) = asked;
-    let title: Vec<&str> = [task, protocol.id(), split.map_or("", Split::name), part, metric]
-        .into_iter()
-        .filter(|word| !word.is_empty())
-        .collect();
-    let mut sheet = Sheet::new(title.join(", "), &["model"], names);
-    let others = names.iter().skip(1).map(|name| format!("{name} − {}", names[0]));
-    sheet.columns.extend(others.chain(["n".to_owned()]));
+    let (task, protocol, metric) = measure;
+    let title = [task, protocol.id(), metric].into_iter().filter(|word| !word.is_empty());
+    let title = title.collect::<Vec<_>>().join(", ");
+    let mut sheet = Sheet::new(title, &["split", "part", "model"], names);
+    sheet.columns.extend(names.iter().skip(1).map(|name| format!("Δ {name}")));
+    sheet.columns.push("n".to_owned());
     let mut notes = Notes::default();
-    for row in rows(evaluations) {
-        let found: Vec<Option<&ResultRow>> =
-            evaluations.iter().map(|one| one.figure(asked, &row)).collect();
-        if found.iter().all(Option::is_none) {
-            continue;
+    let mut places: Vec<(Option<Split>, &str)> = Vec::new();
+    for row in evaluations.iter().flat_map(|one| &one.results.rows) {
+        let place = (row.split, row.part.as_str());
+        if self::measure(row) == measure && !places.contains(&place) {
+            places.push(place);
         }
-        let mut cells: Vec<Cell> = found
-            .iter()
-            .zip(evaluations)
-            .map(|(found, one)| Cell::or_none(found.map(|found| figure(found, one, &mut notes))))
-            .collect();
-        for (column, other) in found.iter().enumerate().skip(1) {
-            let values = (found[0].and_then(|one| one.value), other.and_then(|one| one.value));
-            let comparison = paired
-                .iter()
-                .filter(|_| part.is_empty())
-                .find(|one| one.row == row && one.column == column && is_on(&one.comparison, asked))
-                .map(|one| &one.comparison);
-            cells.push(difference(values, comparison, &mut notes));
-        }
-        cells.push(items(&found));
-        sheet.push([row], cells);
     }
-    let data: Vec<Option<&Value>> = evaluations
-        .iter()
-        .map(|one| {
-            let found = &one.results.data;
-            found.iter().find(|data| data.task == task && data.protocol == protocol)
-        })
-        .map(|data| data.map(|data| &data.summary))
-        .collect();
-    let known: Vec<&Value> = data.into_iter().flatten().collect();
-    notes.other_data = known.windows(2).any(|pair| pair[0] != pair[1]);
-    sheet.note = notes.text();
+    for (split, part) in places {
+        for row in rows(evaluations) {
+            let asked = (task, protocol, split, part, metric);
+            if let Some(cells) = figure_cells(evaluations, asked, &row, paired, &mut notes) {
+                let split = split.map_or("", Split::name);
+                sheet.push([split, part, row.as_str()], cells);
+            }
+        }
+    }
+    for key in ["part", "split"] {
+        sheet.drop_empty_key(key);
+    }
+    notes.other_data = is_on_other_data(evaluations, task, protocol);
+    sheet.note = notes.text(names.first().map_or("", String::as_str));
     sheet
 }
 
+/// The figures of one row, the differences from the first, the items; nothing where none is there.
+fn figure_cells(
+    evaluations: &[Evaluation],
+    asked: Question<'_>,
+    row: &str,
+    paired: &[Paired],
+    notes: &mut Notes,
+) -> Option<Vec<Cell>> {
+    let found: Vec<Option<&ResultRow>> =
+        evaluations.iter().map(|one| one.figure(asked, row)).collect();
+    if found.iter().all(Option::is_none) {
+        return None;
+    }
+    let mut cells: Vec<Cell> = found
+        .iter()
+        .zip(evaluations)
+        .map(|(found, one)| Cell::or_none(found.map(|found| figure(found, one, notes))))
+        .collect();
+    for (column, other) in found.iter().enumerate().skip(1) {
+        let values = (found[0].and_then(|one| one.value), other.and_then(|one| one.value));
+        let comparison = paired
+            .iter()
+            .find(|one| one.row == row && one.column == column && is_on(&one.comparison, asked))
+            .map(|one| &one.comparison);
+        cells.push(difference(values, comparison, notes));
+    }
+    cells.push(items(&found));
+    Some(cells)
+}
+
+/// Whether the paths say different things of the task's data.
+fn is_on_other_data(evaluations: &[Evaluation], task: &str, protocol: Protocol) -> bool {
+    let data = evaluations.iter().filter_map(|one| {
+        let found = &one.results.data;
+        found.iter().find(|data| data.task == task && data.protocol == protocol)
+    });
+    let known: Vec<&Value> = data.map(|data| &data.summary).collect();
+    known.windows(2).any(|pair| pair[0] != pair[1])
+}
+
 fn is_on(comparison: &Comparison, asked: Question<'_>) -> bool {
-    let (task, protocol, split, _, metric) = asked;
-    (comparison.task.as_str(), comparison.protocol, Some(comparison.split), &*comparison.metric)
-        == (task, protocol, split, metric)
+    let Comparison { task, protocol, split, metric, .. } = comparison;
+    (task.as_str(), *protocol, Some(*split), "", metric.as_str()) == asked
 }
 
 /// What to know to read a table, as far as it holds there.
@@ -283,8 +316,11 @@ struct Notes {
 }
 
 impl Notes {
-    fn text(&self) -> String {
+    fn text(&self, first: &str) -> String {
         let mut parts = Vec::new();
+        if self.paired || self.unpaired {
+            parts.push(format!("Δ: less {first}."));
+        }
         if let Some(confidence) = self.confidence {
             let percent = (confidence * 1e4).round() / 1e2;
             parts.push(format!("[low, high]: {percent}% interval over items."));
@@ -298,12 +334,12 @@ impl Notes {
             parts.push(text.to_owned());
         }
         if self.paired {
-            let text = "Differences with an interval: paired bootstrap over the items that both \
-                        answered; ‡ where it leaves out 0.";
+            let text = "An interval of Δ: paired bootstrap over the items that both answered; ‡ \
+                        where it leaves out 0.";
             parts.push(text.to_owned());
         }
         if self.unpaired {
-            parts.push("A difference without an interval says nothing of chance.".to_owned());
+            parts.push("A Δ without an interval says nothing of chance.".to_owned());
         }
         if self.other_data {
             parts.push("NOT THE SAME DATA: the task's files differ between the paths.".to_owned());

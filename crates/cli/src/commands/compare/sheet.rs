@@ -119,6 +119,17 @@ impl Sheet {
         self.rows.push(Row { keys, cells: cells.into_iter().collect() });
     }
 
+    /// Takes the key `name` out where every row leaves it empty.
+    pub(super) fn drop_empty_key(&mut self, name: &str) {
+        let Some(at) = self.keys.iter().position(|key| key == name) else { return };
+        if self.rows.iter().all(|row| row.keys[at].is_empty()) {
+            self.keys.remove(at);
+            for row in &mut self.rows {
+                row.keys.remove(at);
+            }
+        }
+    }
+
     /// For people.
     pub(super) fn table(&self) -> Table {
         let keys = self.keys.iter().map(|name| TableColumn::left(name));

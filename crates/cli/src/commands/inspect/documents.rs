@@ -10,7 +10,7 @@ use bimed_eval::{Cell, Table, TableColumn};
 use bimed_vocab::{EncodeSummary, Split, TokenStore};
 use serde_json::json;
 
-use super::page::Page;
+use super::page::{Page, counted};
 use crate::output::grouped;
 
 /// What the stage recorded of a corpus.
@@ -31,10 +31,10 @@ pub(super) fn show(summary: &CorpusSummary, page: &mut Page) -> anyhow::Result<(
     page.fact(
         "documents",
         format!(
-            "{} with {} words, in {} shards",
+            "{} with {} words, in {}",
             grouped(summary.documents),
             grouped(summary.words),
-            grouped(summary.shards)
+            counted(summary.shards as usize, "shard")
         ),
     );
     if summary.partial {

@@ -7,6 +7,16 @@ use crate::output::grouped;
 
 /// Puts results on a page.
 pub(super) fn show(results: &Results, page: &mut Page) -> anyhow::Result<()> {
+    show_in_short(results, page);
+    page.table(models(results));
+    for table in results.tables() {
+        page.table(table);
+    }
+    page.put("results", results)
+}
+
+/// Says how much there is.
+pub(super) fn show_in_short(results: &Results, page: &mut Page) {
     let skipped = results.rows.iter().filter(|row| row.status == Status::Skipped).count();
     let tasks: Vec<&str> = results.data.iter().map(|data| data.task.as_str()).collect();
     let mut distinct = tasks.clone();
@@ -23,11 +33,6 @@ pub(super) fn show(results: &Results, page: &mut Page) -> anyhow::Result<()> {
             results.bimed_version,
         ),
     );
-    page.table(models(results));
-    for table in results.tables() {
-        page.table(table);
-    }
-    page.put("results", results)
 }
 
 fn models(results: &Results) -> Table {

@@ -88,7 +88,7 @@ impl ArmOutput {
         }
         match &self.results {
             None => page.fact("evaluation", "none yet"),
-            Some(results) => evaluation::show(results, page)?,
+            Some(results) => evaluation::show_in_short(results, page),
         }
         page.put("experiment", &self.experiment)?;
         page.put("validations", validations)
@@ -137,7 +137,8 @@ pub(super) fn show(dir: &Path, page: &mut Page) -> anyhow::Result<()> {
     page.table(table);
     let results = dir.join(RESULTS_FILE);
     if results.is_file() {
-        evaluation::show(&Results::read(&results)?, page)?;
+        evaluation::show_in_short(&Results::read(&results)?, page);
+        page.fact("figures", format!("`bimed inspect {}` shows them", shown(&results)));
     }
     Ok(())
 }

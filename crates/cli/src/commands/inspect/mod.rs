@@ -94,6 +94,7 @@ fn describe(found: &Found, args: &InspectArgs, page: &mut Page) -> anyhow::Resul
             let vocabulary = Vocabulary::read(path)?;
             vocabulary.show(page)?;
             page.table(vocabulary.table());
+            show_summary(manifest, page);
             Ok(())
         }
         Kind::VocabularyReport => vocabulary_report::show(path, page),
@@ -139,7 +140,10 @@ fn show_summary(manifest: Option<&Manifest>, page: &mut Page) {
     if let Value::Object(fields) = &mut summary {
         fields.remove("provenance");
     }
-    let table = tables::settings("What the stage counted", &summary);
+    let mut table = tables::settings("What the stage counted", &summary);
+    if let Some(column) = table.columns.first_mut() {
+        column.name = "figure".to_owned();
+    }
     if !table.rows.is_empty() {
         page.table(table);
     }

@@ -174,7 +174,7 @@ impl Run {
             cells.into_iter().map(Cell::plain).collect()
         });
         let mut columns = ["step", "tokens read", "size"].map(TableColumn::right).to_vec();
-        columns.push(TableColumn::left(""));
+        columns.push(TableColumn::left("use"));
         let title = "Checkpoints".to_owned();
         Table { title, note: String::new(), columns, rows: rows.collect() }
     }

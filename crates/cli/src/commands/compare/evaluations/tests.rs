@@ -40,15 +40,16 @@ fn sheet(evaluations: &mut [Evaluation], metric: &str) -> Sheet {
     let paired = paired(&names, evaluations);
     let rows = &evaluations[0].results.rows;
     let row = rows.iter().find(|row| row.metric == metric).unwrap();
-    figures(&names, evaluations, question(row), &paired)
+    figures(&names, evaluations, measure(row), &paired)
 }
 
 #[test]
 fn arms_of_other_names_stand_in_the_rows_of_their_parts() {
     let mut evaluations = [evaluation("bi-kmbert", 1.0, true), evaluation("bi-mbert", 4.0, true)];
     let sheet = sheet(&mut evaluations, "pearson");
-    assert_eq!(sheet.title, "의미-sts, sts.embed, test, pearson");
-    let rows: Vec<&str> = sheet.rows.iter().map(|row| row.keys[0].as_str()).collect();
+    assert_eq!(sheet.title, "의미-sts, sts.embed, pearson");
+    assert_eq!(sheet.keys, ["split", "model"]);
+    let rows: Vec<&str> = sheet.rows.iter().map(|row| row.keys[1].as_str()).collect();
     assert_eq!(rows, ["base", "step 0", "trained"]);
     let trained = &sheet.rows[2].cells;
     let value = |cell: &Cell| cell.value["value"].as_f64().unwrap();
@@ -62,7 +63,7 @@ fn arms_of_other_names_stand_in_the_rows_of_their_parts() {
 fn without_answers_a_difference_has_no_interval_and_no_mark() {
     let mut evaluations = [evaluation("main", 1.0, true), evaluation("main", 4.0, false)];
     let sheet = sheet(&mut evaluations, "pearson");
-    let rows: Vec<&str> = sheet.rows.iter().map(|row| row.keys[0].as_str()).collect();
+    let rows: Vec<&str> = sheet.rows.iter().map(|row| row.keys[1].as_str()).collect();
     assert_eq!(rows, ["kmbert (base)", "main step 0", "main"]);
     let difference = &sheet.rows[2].cells[2];
     assert!(difference.value["value"].as_f64().is_some() && difference.value["low"].is_null());
