@@ -233,7 +233,10 @@ fn figures(
     let mut sheet = Sheet::new(title, &["split", "part", "model"], names);
     sheet.columns.extend(names.iter().skip(1).map(|name| format!("Δ {name}")));
     sheet.columns.push("n".to_owned());
-    let mut notes = Notes::default();
+    let other_data = is_on_other_data(evaluations, task, protocol);
+    // Items of other files are not the same items, though their numbers and scores may agree.
+    let paired = if other_data { &[] } else { paired };
+    let mut notes = Notes { other_data, ..Notes::default() };
     let mut places: Vec<(Option<Split>, &str)> = Vec::new();
     for row in evaluations.iter().flat_map(|one| &one.results.rows) {
         let place = (row.split, row.part.as_str());
@@ -253,7 +256,6 @@ fn figures(
     for key in ["part", "split"] {
         sheet.drop_empty_key(key);
     }
-    notes.other_data = is_on_other_data(evaluations, task, protocol);
     sheet.note = notes.text(names.first().map_or("", String::as_str));
     sheet
 }
@@ -288,13 +290,16 @@ fn figure_cells(
     Some(cells)
 }
 
-/// Whether the paths say different things of the task's data.
+/// Whether the task's files are others on some path, by their hashes. What is measured on a token
+/// store names no file: its tokens differ with the vocabulary, though the text is the same.
 fn is_on_other_data(evaluations: &[Evaluation], task: &str, protocol: Protocol) -> bool {
-    let data = evaluations.iter().filter_map(|one| {
+    let hashes = |one: &Evaluation| -> Option<Vec<Value>> {
         let found = &one.results.data;
-        found.iter().find(|data| data.task == task && data.protocol == protocol)
-    });
-    let known: Vec<&Value> = data.map(|data| &data.summary).collect();
+        let data = found.iter().find(|data| data.task == task && data.protocol == protocol)?;
+        let files = data.summary["files"].as_array()?;
+        Some(files.iter().map(|file| file["blake3"].clone()).collect())
+    };
+    let known: Vec<Vec<Value>> = evaluations.iter().filter_map(hashes).collect();
     known.windows(2).any(|pair| pair[0] != pair[1])
 }
 

@@ -79,3 +79,19 @@ fn a_skipped_task_says_why() {
     assert_eq!([0, 1].map(|at| sheet.rows[0].cells[at].text.as_str()), ["SKIPPED"; 2]);
     assert_eq!(sheet.note, "SKIPPED: not found: x.tsv.");
 }
+
+#[test]
+fn other_data_are_told_and_never_paired() {
+    let mut evaluations = [evaluation("main", 1.0, true), evaluation("main", 4.0, true)];
+    for (one, hash) in evaluations.iter_mut().zip(["a", "b"]) {
+        one.results.data.push(bimed_eval::DataInfo {
+            task: "의미-sts".to_owned(),
+            protocol: Protocol::StsEmbed,
+            language: "ko".to_owned(),
+            summary: json!({ "files": [{ "path": "same.tsv", "blake3": hash }] }),
+        });
+    }
+    let sheet = sheet(&mut evaluations, "pearson");
+    assert!(sheet.note.contains("NOT THE SAME DATA"), "{}", sheet.note);
+    assert!(sheet.rows.iter().all(|row| row.cells[2].value["low"].is_null()));
+}
