@@ -163,7 +163,8 @@ fn rows(evaluations: &[Evaluation]) -> Vec<String> {
 /// Which model stands where.
 fn models(names: &[String], evaluations: &[Evaluation]) -> Sheet {
     let mut sheet = Sheet::new("Models", &["model", "figure"], names);
-    let figures: [(&str, fn(&ModelInfo) -> Cell); 3] = [
+    type Figure = (&'static str, fn(&ModelInfo) -> Cell);
+    let figures: [Figure; 3] = [
         ("weights", |info| Cell::text(info.weights.short())),
         ("parameters", |info| Cell::count(info.num_parameters)),
         ("vocabulary rows", |info| Cell::count(info.vocab_size)),

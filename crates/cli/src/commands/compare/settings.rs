@@ -78,11 +78,11 @@ mod tests {
         insta::assert_snapshot!(crate::output::titled(&sheet.table()), @r"
         Settings that differ
 
-        setting                     a     b
-        -----------------------  ----  ----
-        optimizer.learning_rate  5e-5  2e-5
-        source.교과서.path          a     b
-        next_sentence               –  true
+        setting                        a        b
+        -----------------------  -------  -------
+        optimizer.learning_rate  0.00005  0.00002
+        source.교과서.path             a        b
+        next_sentence                  –     true
 
         3 other settings are equal.
         ");

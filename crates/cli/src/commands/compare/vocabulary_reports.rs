@@ -43,7 +43,8 @@ fn rows(columns: &[(String, VocabularyReport)]) -> Sheet {
         sheet.push([name], columns.iter().map(|(_, entry)| Cell::count(count(entry) as u64)));
     };
     push("all", &|entry| entry.rows);
-    let scripts: [(&str, fn(&RowsByScript) -> usize); 5] = [
+    type Count = (&'static str, fn(&RowsByScript) -> usize);
+    let scripts: [Count; 5] = [
         ("Hangul", |rows| rows.hangul),
         ("Latin", |rows| rows.latin),
         ("digits", |rows| rows.digit),
