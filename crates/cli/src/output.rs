@@ -33,8 +33,11 @@ pub(crate) fn titled(table: &Table) -> String {
     let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
     let right: Vec<bool> =
         table.columns.iter().map(|column| column.align == Align::Right).collect();
-    let note = if table.note.is_empty() { "" } else { "\n" };
-    format!("{}\n\n{}{note}{}\n", printable(&table.title), aligned(&rows, &right), table.note)
+    let note = match table.note.as_str() {
+        "" => String::new(),
+        note => format!("\n{note}\n"),
+    };
+    format!("{}\n\n{}{note}\n", printable(&table.title), aligned(&rows, &right))
 }
 
 /// Rows in columns as wide as their widest cell; `right` says which columns stand to the right.

@@ -300,8 +300,8 @@ mod tests {
     fn json_faults_hold_no_value_of_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("texts.json");
-        fs::write(&path, "[\"a\", {\"환자는\": 1}]").unwrap();
-        let message = read_json::<Vec<String>>(&path, "a list of texts").unwrap_err().to_string();
+        fs::write(&path, "[\"환자는 CT상\"]").unwrap();
+        let message = read_json::<Vec<u32>>(&path, "a list of numbers").unwrap_err().to_string();
         assert!(message.contains("texts.json:1:") && !message.contains("환자는"), "{message}");
     }
 }

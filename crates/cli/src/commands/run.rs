@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Store, create_private_dir, write_atomic};
-use bimed_eval::Results;
+use bimed_eval::{Results, Table};
 use bimed_ops::DeviceKind;
 use fs_err as fs;
 use serde_json::json;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::args::ExperimentArgs;
 use crate::experiment::Arm;
 use crate::failure::{Exit, UsageError};
-use crate::output::{bytes, table, titled};
+use crate::output::{bytes, table};
 use crate::paths::shown;
 use crate::progress::duration;
 use crate::sections::{Experiment, read_arms};
@@ -288,9 +288,18 @@ fn show(session: &Session, made: &[Made], outputs: &[Output], results: Option<&R
         }));
     }
     let results = results.map(Results::tables).unwrap_or_default();
-    let mut text: String = results.iter().map(titled).collect();
+    let mut text: String = results.iter().map(plain).collect();
     text += &table(&rows);
     session.result(&text, &json!({ "event": "result", "made": values }));
+}
+
+/// A table of results on a terminal.
+fn plain(results: &Table) -> String {
+    let heading = results.columns.iter().map(|column| column.name.clone()).collect();
+    let cells = results.rows.iter().map(|row| row.iter().map(|cell| cell.text.clone()).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
+    let note = if results.note.is_empty() { "" } else { "\n" };
+    format!("{}\n\n{}{note}{}\n", results.title, table(&rows), results.note)
 }
 
 /// The bytes of a file, or of all files of a directory.
