@@ -4,6 +4,10 @@
     python scripts/verify_hf.py MODEL_DIR [--texts FILE] [--reference FILE] [--write-reference FILE]
                                           [--tolerance 1e-4] [--positions 16] [--json FILE]
 
+The reference comes from `bimed`, on the same texts:
+
+    bimed inspect MODEL_DIR --dump-reference FILE --texts scripts/verify_texts.json
+
 Texts: a JSON array of strings; by default `verify_texts.json` beside this file (64 of them: Korean,
 English, code-mixed, decomposed Hangul, empty, longer than 512 tokens).
 

@@ -28,9 +28,13 @@ pub use config::Dimensions;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
 pub use interpolate::{interpolate, interpolate_models};
 pub use model_dir::{
-    CONFIG_FILE, ModelDir, VOCAB_FILE, WEIGHTS_FILE, load_model_dir, save_model_dir,
+    CONFIG_FILE, ModelDir, VOCAB_FILE, WEIGHTS_FILE, WeightFiles, list_weights, load_model_dir,
+    save_model_dir,
 };
 pub use names::{DECODER_BIAS, ExpectedTensor, Part, WORD_EMBEDDINGS, expected_tensors};
 pub use row_map::{Row, RowMap};
-pub use safetensors::{Fault, OtherTensor, TensorFile, read_safetensors, write_safetensors};
+pub use safetensors::{
+    Fault, OtherTensor, TensorFile, TensorInfo, list_safetensors, read_safetensors,
+    write_safetensors,
+};
 pub use weights::{HostTensor, Weights};

@@ -13,7 +13,9 @@ use fs_err as fs;
 use serde_json::{Map, Value};
 
 use crate::accounting::{Accounting, account, resolve};
-use crate::safetensors::{TensorFile, read_safetensors, write_safetensors};
+use crate::safetensors::{
+    TensorFile, TensorInfo, list_safetensors, read_safetensors, write_safetensors,
+};
 use crate::{Dimensions, Error, ModelCard, Part, Result, Weights};
 
 /// The config's file name.
@@ -123,58 +125,131 @@ fn read_object(path: &Path) -> Result<Map<String, Value>> {
     serde_json::from_slice(&bytes).map_err(|error| Error::json(path, &error))
 }
 
-/// The tensors of the one file or of all shards, with the path to name in errors.
-fn read_weights(dir: &Path) -> Result<(PathBuf, TensorFile)> {
+/// The files that hold a model's weights, and their tensors as the headers describe them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightFiles {
+    /// `model.safetensors` alone, or every shard, sorted.
+    pub files: Vec<String>,
+    /// Whether an index lists them as shards.
+    pub is_sharded: bool,
+    /// Every tensor by its name in the files.
+    pub tensors: Vec<TensorInfo>,
+}
+
+/// Lists the weights of the model in `dir` without reading them.
+///
+/// # Errors
+/// As [`load_model_dir`], but for what only the config or the elements could tell.
+pub fn list_weights(dir: &Path) -> Result<WeightFiles> {
+    let Weighed { path, shards } = weighed(dir)?;
+    let Some(map) = shards else {
+        let tensors = list_safetensors(&path)?;
+        return Ok(WeightFiles { files: vec![WEIGHTS_FILE.into()], is_sharded: false, tensors });
+    };
+    let mut tensors = Vec::new();
+    let files = shard_names(&path, &map)?;
+    for shard in &files {
+        let found = list_safetensors(&dir.join(shard))?;
+        check_shard(&path, &map, shard, found.iter().map(|tensor| &tensor.name))?;
+        tensors.extend(found);
+    }
+    let found: BTreeSet<&String> = tensors.iter().map(|tensor| &tensor.name).collect();
+    check_complete(&path, &map, |name| found.contains(name))?;
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(WeightFiles { files, is_sharded: true, tensors })
+}
+
+/// Which tensor is in which shard.
+type ShardMap = BTreeMap<String, String>;
+
+/// Where a model's weights are.
+struct Weighed {
+    /// The one file, or the index.
+    path: PathBuf,
+    /// What the index says, where there is one.
+    shards: Option<ShardMap>,
+}
+
+fn weighed(dir: &Path) -> Result<Weighed> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: ShardMap,
+    }
     let single = dir.join(WEIGHTS_FILE);
     if single.exists() {
-        let file = read_safetensors(&single)?;
-        return Ok((single, file));
+        return Ok(Weighed { path: single, shards: None });
     }
-    let index = dir.join(INDEX_FILE);
-    if index.exists() {
-        let file = read_shards(dir, &index)?;
-        return Ok((index, file));
+    let path = dir.join(INDEX_FILE);
+    if path.exists() {
+        let index: Index = serde_json::from_slice(&fs::read(&path)?)
+            .map_err(|error| Error::json(&path, &error))?;
+        return Ok(Weighed { path, shards: Some(index.weight_map) });
     }
     let found = OTHER_WEIGHTS.iter().find(|name| dir.join(name).exists()).copied();
     Err(Error::FileMissing { dir: dir.to_path_buf(), found, expected: WEIGHTS_FILE })
 }
 
-fn read_shards(dir: &Path, index: &Path) -> Result<TensorFile> {
-    #[derive(serde::Deserialize)]
-    struct Index {
-        weight_map: BTreeMap<String, String>,
-    }
-    let wrong = |reason: String| Error::Index { path: index.to_path_buf(), reason };
-    let parsed: Index =
-        serde_json::from_slice(&fs::read(index)?).map_err(|error| Error::json(index, &error))?;
-    let shards: BTreeSet<&String> = parsed.weight_map.values().collect();
+/// The tensors of the one file or of all shards, with the path to name in errors.
+fn read_weights(dir: &Path) -> Result<(PathBuf, TensorFile)> {
+    let Weighed { path, shards } = weighed(dir)?;
+    let file = match shards {
+        None => read_safetensors(&path)?,
+        Some(map) => read_shards(dir, &path, &map)?,
+    };
+    Ok((path, file))
+}
+
+fn read_shards(dir: &Path, index: &Path, map: &ShardMap) -> Result<TensorFile> {
     let mut all = TensorFile::default();
-    for shard in shards {
-        // A name, never a path: an index must not reach outside its directory.
-        if Path::new(shard).file_name() != Some(shard.as_ref()) {
-            return Err(wrong(format!(
-                "found the shard `{}`, expected a file name",
-                shard.escape_debug()
-            )));
-        }
-        let file = read_safetensors(&dir.join(shard))?;
+    for shard in shard_names(index, map)? {
+        let file = read_safetensors(&dir.join(&shard))?;
         let names = file.weights.tensors.keys().chain(file.others.iter().map(|other| &other.name));
-        for name in names {
-            if parsed.weight_map.get(name) != Some(shard) {
-                return Err(wrong(format!(
-                    "`{name}` is in `{shard}`, where the index does not have it"
-                )));
-            }
-        }
+        check_shard(index, map, &shard, names)?;
         all.weights.tensors.extend(file.weights.tensors);
         all.others.extend(file.others);
         all.metadata.extend(file.metadata);
     }
-    let read = |name: &String| {
+    check_complete(index, map, |name| {
         all.weights.tensors.contains_key(name) || all.others.iter().any(|other| other.name == *name)
-    };
-    match parsed.weight_map.iter().find(|(name, _)| !read(name)) {
-        Some((name, shard)) => Err(wrong(format!("`{name}` is not in `{shard}`"))),
-        None => Ok(all),
+    })?;
+    Ok(all)
+}
+
+fn wrong(index: &Path, reason: String) -> Error {
+    Error::Index { path: index.to_path_buf(), reason }
+}
+
+fn shard_names(index: &Path, map: &ShardMap) -> Result<Vec<String>> {
+    let shards: BTreeSet<&String> = map.values().collect();
+    // A name, never a path: an index must not reach outside its directory.
+    let is_name = |shard: &String| Path::new(shard).file_name() == Some(shard.as_ref());
+    match shards.iter().find(|shard| !is_name(shard)) {
+        None => Ok(shards.into_iter().cloned().collect()),
+        Some(shard) => {
+            let shard = shard.escape_debug();
+            Err(wrong(index, format!("found the shard `{shard}`, expected a file name")))
+        }
+    }
+}
+
+fn check_shard<'n>(
+    index: &Path,
+    map: &ShardMap,
+    shard: &String,
+    mut names: impl Iterator<Item = &'n String>,
+) -> Result<()> {
+    match names.find(|name| map.get(*name) != Some(shard)) {
+        None => Ok(()),
+        Some(name) => {
+            let reason = format!("`{name}` is in `{shard}`, where the index does not have it");
+            Err(wrong(index, reason))
+        }
+    }
+}
+
+fn check_complete(index: &Path, map: &ShardMap, is_there: impl Fn(&String) -> bool) -> Result<()> {
+    match map.iter().find(|(name, _)| !is_there(name)) {
+        None => Ok(()),
+        Some((name, shard)) => Err(wrong(index, format!("`{name}` is not in `{shard}`"))),
     }
 }

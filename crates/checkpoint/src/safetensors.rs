@@ -8,22 +8,17 @@
 //!
 //! Source: <https://github.com/huggingface/safetensors#format>
 
+mod header;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use bimed_artifact::AtomicFile;
-use fs_err as fs;
-use serde::Deserialize;
-use serde::de::{MapAccess, Visitor};
 
-use crate::{Error, HostTensor, Result, Weights};
+use crate::{HostTensor, Result, Weights};
+use header::{Dtype, MAX_NAME_BYTES, Opened, open};
 
-/// The longest header that is read, in bytes; as the reference implementation's.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// The longest tensor name that is read, in bytes.
-const MAX_NAME_BYTES: usize = 1024;
 /// Bytes converted at a time.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -133,32 +128,46 @@ pub struct TensorFile {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// A tensor as the header of its file describes it.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct TensorInfo {
+    /// The name as in the file.
+    pub name: String,
+    /// The element type as in the file, e.g. `F32`.
+    pub dtype: &'static str,
+    /// The length of each axis.
+    pub shape: Vec<usize>,
+    /// The bytes of its elements.
+    pub bytes: u64,
+}
+
+/// The tensors of the safetensors file at `path`, by their names, without reading their elements.
+///
+/// # Errors
+/// As [`read_safetensors`].
+pub fn list_safetensors(path: &Path) -> Result<Vec<TensorInfo>> {
+    let mut tensors: Vec<TensorInfo> = open(path)?
+        .places
+        .into_iter()
+        .map(|place| TensorInfo {
+            name: place.name,
+            dtype: place.dtype.name(),
+            shape: place.shape,
+            bytes: place.bytes,
+        })
+        .collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tensors)
+}
+
 /// Reads the safetensors file at `path`; half precision widens to `f32` without loss.
 ///
 /// # Errors
-/// [`Error::Safetensors`] when the file is not sound, [`Error::Io`] when it cannot be read.
+/// [`crate::Error::Safetensors`] when the file is not sound, [`crate::Error::Io`] when it cannot be read.
 pub fn read_safetensors(path: &Path) -> Result<TensorFile> {
-    let wrap = |fault| Error::Safetensors { path: path.to_path_buf(), fault };
-    let mut file = fs::File::open(path)?;
-    let file_bytes = file.metadata()?.len();
-    let mut length = [0_u8; 8];
-    if file_bytes < 8 {
-        return Err(wrap(Fault::TooShort { found: file_bytes }));
-    }
-    file.read_exact(&mut length)?;
-    let header_bytes = u64::from_le_bytes(length);
-    let most = (file_bytes - 8).min(MAX_HEADER_BYTES);
-    if header_bytes > most {
-        return Err(wrap(Fault::HeaderTooLong { found: header_bytes, expected: most }));
-    }
-    let mut header = vec![0_u8; header_bytes as usize];
-    file.read_exact(&mut header)?;
-    let header = parse_header(&header).map_err(wrap)?;
-    let data_bytes = file_bytes - 8 - header_bytes;
-    let places = check_places(header.entries, data_bytes).map_err(wrap)?;
-
+    let Opened { file, metadata, places } = open(path)?;
     let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
-    let mut read = TensorFile { metadata: header.metadata, ..TensorFile::default() };
+    let mut read = TensorFile { metadata, ..TensorFile::default() };
     for place in places {
         if !place.dtype.is_weight() {
             reader.seek_relative(place.bytes as i64)?;
@@ -207,151 +216,6 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<()> {
     }
     file.commit()?;
     Ok(())
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Dtype(&'static (&'static str, u64));
-
-/// Every element type of the format with its size in bits.
-const DTYPES: &[(&str, u64)] = &[
-    ("F32", 32),
-    ("F16", 16),
-    ("BF16", 16),
-    ("F64", 64),
-    ("I64", 64),
-    ("U64", 64),
-    ("I32", 32),
-    ("U32", 32),
-    ("I16", 16),
-    ("U16", 16),
-    ("I8", 8),
-    ("U8", 8),
-    ("BOOL", 8),
-    ("F8_E4M3", 8),
-    ("F8_E5M2", 8),
-    ("F8_E8M0", 8),
-    ("C64", 64),
-];
-
-impl Dtype {
-    fn parse(name: &str) -> Option<Self> {
-        DTYPES.iter().find(|dtype| dtype.0 == name).map(Self)
-    }
-
-    fn name(self) -> &'static str {
-        self.0.0
-    }
-
-    fn bytes(self) -> u64 {
-        self.0.1 / 8
-    }
-
-    fn is_weight(self) -> bool {
-        matches!(self.name(), "F32" | "F16" | "BF16")
-    }
-}
-
-#[derive(Debug, Deserialize)]
-struct Entry {
-    dtype: String,
-    shape: Vec<u64>,
-    data_offsets: (u64, u64),
-}
-
-/// The header, with repeated keys kept so that they can be refused.
-#[derive(Debug, Default)]
-struct Header {
-    metadata: BTreeMap<String, String>,
-    entries: Vec<(String, Entry)>,
-}
-
-impl<'de> Deserialize<'de> for Header {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct HeaderVisitor;
-        impl<'de> Visitor<'de> for HeaderVisitor {
-            type Value = Header;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a safetensors header")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header, A::Error> {
-                let mut header = Header::default();
-                while let Some(name) = map.next_key::<String>()? {
-                    if name == "__metadata__" {
-                        header.metadata = map.next_value()?;
-                    } else {
-                        header.entries.push((name, map.next_value()?));
-                    }
-                }
-                Ok(header)
-            }
-        }
-        deserializer.deserialize_map(HeaderVisitor)
-    }
-}
-
-fn parse_header(bytes: &[u8]) -> Result<Header, Fault> {
-    serde_json::from_slice(bytes)
-        .map_err(|error| Fault::Header { line: error.line(), column: error.column() })
-}
-
-/// A tensor whose extent is known to be sound.
-struct Place {
-    name: String,
-    dtype: Dtype,
-    shape: Vec<usize>,
-    bytes: u64,
-}
-
-/// Sorts the tensors by place and checks that they fill the data exactly.
-fn check_places(mut entries: Vec<(String, Entry)>, data_bytes: u64) -> Result<Vec<Place>, Fault> {
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(Fault::DuplicateName { name: clipped(&pair[0].0) });
-    }
-    entries.sort_by_key(|(_, entry)| entry.data_offsets);
-    let mut expected = 0;
-    let mut places = Vec::with_capacity(entries.len());
-    for (name, entry) in entries {
-        if name.len() > MAX_NAME_BYTES {
-            return Err(Fault::NameTooLong { found: name.len() });
-        }
-        let (begin, end) = entry.data_offsets;
-        if begin != expected {
-            return Err(Fault::Place { name: clipped(&name), found: begin, expected });
-        }
-        let Some(dtype) = Dtype::parse(&entry.dtype) else {
-            return Err(Fault::UnknownType { name: clipped(&name) });
-        };
-        let size = entry.shape.iter().try_fold(dtype.bytes(), |size, &axis| size.checked_mul(axis));
-        let extent = end.checked_sub(begin);
-        let (Some(bytes), true) = (extent, extent == size) else {
-            let shown = |bytes: Option<u64>, otherwise: &str| {
-                bytes.map_or_else(|| otherwise.to_owned(), |bytes| bytes.to_string())
-            };
-            return Err(Fault::Extent {
-                name: clipped(&name),
-                found: shown(extent, "less than 0"),
-                expected: shown(size, "more than 2^64"),
-            });
-        };
-        if end > data_bytes {
-            return Err(Fault::Truncated { found: data_bytes, expected: end });
-        }
-        expected = end;
-        let shape = entry.shape.iter().map(|&axis| axis as usize).collect();
-        places.push(Place { name, dtype, shape, bytes });
-    }
-    if expected != data_bytes {
-        return Err(Fault::Trailing { found: data_bytes, expected });
-    }
-    Ok(places)
-}
-
-/// A name of a file that may be hostile, fit for an error.
-fn clipped(name: &str) -> String {
-    name.chars().take(120).flat_map(char::escape_debug).collect()
 }
 
 fn read_elements(reader: &mut impl Read, dtype: Dtype, bytes: usize) -> std::io::Result<Vec<f32>> {

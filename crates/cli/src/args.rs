@@ -85,11 +85,21 @@ pub(crate) enum Command {
     /// Show what an artifact is
     #[command(
         after_help = "Examples:\n  bimed inspect store/corpus/0f3a6c1d2b4e5f60 --lineage\n  \
-        bimed inspect runs/quickstart/main/model --verify"
+        bimed inspect runs/quickstart/main/model --verify\n  \
+        bimed inspect data/base/minilm --tensors\n  \
+        bimed inspect runs/quickstart/main/model --dump-reference reference.safetensors \
+        --texts scripts/verify_texts.json\n\n\
+        PATH may be a corpus, a vocabulary, a token store, a model (ours or another's), a training \
+        run or one of its checkpoints, an arm, an experiment, an evaluation, or one file of these."
     )]
     Inspect(InspectArgs),
     /// Show results, vocabularies or runs side by side
-    #[command(after_help = "Example:\n  bimed compare runs/a/main/eval runs/b/main/eval")]
+    #[command(after_help = "Examples:\n  bimed compare runs/a/main/eval runs/b/main/eval\n  \
+        bimed compare data/base/minilm runs/a/main/model --format markdown\n  \
+        bimed compare runs/a/main runs/b/main --format csv\n\n\
+        What is compared: figures of evaluations, vocabularies, vocabulary reports, settings and \
+        held-out figures of runs, models, corpora, token stores. An arm's directory is compared as a \
+        run, its `eval` by its figures.")]
     Compare(CompareArgs),
     /// Predict with a fine-tuned model, by row id
     #[command(after_help = "Example:\n  bimed predict model/ reports.csv --text findings")]
@@ -120,19 +130,28 @@ pub(crate) struct ExperimentArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct InspectArgs {
-    /// A directory that `bimed` wrote, or a model's
+    /// A directory or file that `bimed` wrote, a model's, or a vocabulary's
     pub(crate) path: PathBuf,
     /// Every source it goes back to
     #[arg(long)]
     pub(crate) lineage: bool,
-    /// Compare every file with the manifest
+    /// Compare every file with the hashes that were recorded when it was written
     #[arg(long)]
     pub(crate) verify: bool,
+    /// List every tensor of a model with its shape and type
+    #[arg(long)]
+    pub(crate) tensors: bool,
+    /// Run the model on the CPU and write its states there, for scripts/verify_hf.py
+    #[arg(long, value_name = "OUT", requires = "texts", conflicts_with_all = ["lineage", "verify", "tensors"])]
+    pub(crate) dump_reference: Option<PathBuf>,
+    /// A JSON array of strings: the texts of `--dump-reference`
+    #[arg(long, value_name = "FILE", requires = "dump_reference")]
+    pub(crate) texts: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct CompareArgs {
-    /// Two or more directories of the same kind, or `results.json` files
+    /// Two or more of the same kind: directories, `results.json`, `report.json` or `vocab.txt`
     #[arg(required = true, num_args = 2..)]
     pub(crate) paths: Vec<PathBuf>,
     /// The form of the table

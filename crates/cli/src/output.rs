@@ -3,6 +3,7 @@
 
 use std::io::Write;
 
+use bimed_eval::{Align, Table};
 use unicode_width::UnicodeWidthStr;
 
 /// Writes to standard output. A closed pipe (`| head`) is not an error.
@@ -18,18 +19,39 @@ pub(crate) fn error(text: &str) {
 /// Rows in columns as wide as their widest cell, numbers to the right; the first row is the heading.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let cell = |row: &Vec<String>, column: usize| row.get(column).cloned().unwrap_or_default();
-    let mut text = String::new();
-    let layout: Vec<(usize, bool)> = (0..columns)
-        .map(|column| {
-            let width = rows.iter().map(|row| cell(row, column).width()).max().unwrap_or(0);
-            let numeric = rows.iter().skip(1).all(|row| is_number(&cell(row, column)));
-            (width, numeric && rows.len() > 1)
-        })
+    let is_numeric = |column: usize| {
+        rows.len() > 1
+            && rows.iter().skip(1).all(|row| row.get(column).is_none_or(|cell| is_number(cell)))
+    };
+    aligned(rows, &(0..columns).map(is_numeric).collect::<Vec<_>>())
+}
+
+/// A titled table on a terminal.
+pub(crate) fn titled(table: &Table) -> String {
+    let heading = table.columns.iter().map(|column| column.name.clone()).collect();
+    let cells = table.rows.iter().map(|row| row.iter().map(|cell| cell.text.clone()).collect());
+    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
+    let right: Vec<bool> =
+        table.columns.iter().map(|column| column.align == Align::Right).collect();
+    let note = match table.note.as_str() {
+        "" => String::new(),
+        note => format!("\n{note}\n"),
+    };
+    format!("{}\n\n{}{note}\n", printable(&table.title), aligned(&rows, &right))
+}
+
+/// Rows in columns as wide as their widest cell; `right` says which columns stand to the right.
+fn aligned(rows: &[Vec<String>], right: &[bool]) -> String {
+    let cell =
+        |row: &Vec<String>, column: usize| printable(row.get(column).map_or("", String::as_str));
+    let widths: Vec<usize> = (0..right.len())
+        .map(|column| rows.iter().map(|row| cell(row, column).width()).max().unwrap_or(0))
         .collect();
+    let mut text = String::new();
     for (number, row) in rows.iter().enumerate() {
-        let cells: Vec<String> = layout
+        let cells: Vec<String> = widths
             .iter()
+            .zip(right)
             .enumerate()
             .map(|(column, (width, right))| {
                 let cell = cell(row, column);
@@ -40,12 +62,17 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         text += cells.join("  ").trim_end();
         text.push('\n');
         if number == 0 && rows.len() > 1 {
-            let rules: Vec<String> = layout.iter().map(|(width, _)| "-".repeat(*width)).collect();
+            let rules: Vec<String> = widths.iter().map(|width| "-".repeat(*width)).collect();
             text += &rules.join("  ");
             text.push('\n');
         }
     }
     text
+}
+
+/// `text` without control characters: a name in a foreign file must not move the cursor.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{FFFD}' } else { c }).collect()
 }
 
 fn is_number(cell: &str) -> bool {
@@ -98,6 +125,12 @@ mod tests {
     교과서  1,200  ko
     notes       7  CT상
     ");
+    }
+
+    #[test]
+    fn a_name_cannot_move_the_cursor() {
+        let rows = [vec!["tensor".to_owned()], vec!["bert.\u{1b}[2Jㅁ\r\n".to_owned()]];
+        assert!(!table(&rows).contains(['\u{1b}', '\r']), "{:?}", table(&rows));
     }
 
     #[test]

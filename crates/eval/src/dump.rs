@@ -1,4 +1,5 @@
-//! What a model computes, as a file that another implementation is held against.
+//! What a model computes, as a file that another implementation is held against: `bimed inspect
+//! --dump-reference`.
 //!
 //! Owns the form that `scripts/verify_hf.py` reads: `ids.N`, `hidden.N`, `pooler.N`, `logits.N` of
 //! text number N, all `f32`. No text is written.

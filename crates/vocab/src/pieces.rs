@@ -4,7 +4,7 @@ use encoding_rs::EUC_KR;
 use serde::{Deserialize, Serialize};
 
 use crate::script::{Script, script_of};
-use crate::vocabulary::CONTINUATION;
+use crate::vocabulary::{CONTINUATION, Vocab};
 
 /// Splits `token` into whether it continues a word, and its text.
 pub(crate) fn surface(token: &str) -> (bool, &str) {
@@ -52,6 +52,63 @@ impl RowsByScript {
     }
 }
 
+/// The rows of a vocabulary by what they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Composition {
+    /// Rows that begin a word, specials and reserved rows aside.
+    pub initial: RowsByScript,
+    /// Rows that continue one.
+    pub continuation: RowsByScript,
+    /// Rows without a meaning yet, such as `[unused0]`.
+    pub reserved: usize,
+    /// The special tokens.
+    pub specials: usize,
+}
+
+impl Composition {
+    /// All rows of `script`.
+    pub fn of(&self, script: Script) -> usize {
+        let (mut initial, mut continuation) = (self.initial, self.continuation);
+        *initial.of(script) + *continuation.of(script)
+    }
+}
+
+impl Vocab {
+    /// What its rows are.
+    pub fn composition(&self) -> Composition {
+        let mut composition = Composition::default();
+        for (id, token) in (0_u32..).zip(self.tokens()) {
+            if self.specials().contains(id) {
+                composition.specials += 1;
+            } else if is_reserved(token) {
+                composition.reserved += 1;
+            } else if surface(token).0 {
+                *composition.continuation.of(token_script(token)) += 1;
+            } else {
+                *composition.initial.of(token_script(token)) += 1;
+            }
+        }
+        composition
+    }
+
+    /// The tokens that `other` has too, as strings, specials and reserved rows aside.
+    pub fn shared_with(&self, other: &Self) -> RowsByScript {
+        let mut shared = RowsByScript::default();
+        let rows = (0_u32..).zip(self.tokens()).filter(|(id, token)| {
+            !self.specials().contains(*id) && !is_reserved(token) && other.id(token).is_some()
+        });
+        for (_, token) in rows {
+            *shared.of(token_script(token)) += 1;
+        }
+        shared
+    }
+}
+
+/// Whether `token` is a row such as BERT's `[unused0]`.
+fn is_reserved(token: &str) -> bool {
+    token.starts_with("[unused") && token.ends_with(']')
+}
+
 /// The 2,350 syllables of KS X 1001, in its order: rows B0 to C8 of EUC-KR.
 pub(crate) fn ks_x_1001_syllables() -> Vec<char> {
     let pairs = (0xB0..=0xC8).flat_map(|lead| (0xA1..=0xFE).map(move |trail| [lead, trail]));
@@ -77,6 +134,24 @@ mod tests {
         check("3개월", Script::Hangul);
         check("T2", Script::Latin);
         check("##", Script::Other);
+    }
+
+    #[test]
+    fn every_row_of_a_vocabulary_is_counted_once() {
+        let vocab = |tokens: &[&str]| {
+            let specials = crate::SPECIAL_TOKENS.iter().chain(tokens);
+            Vocab::new(specials.map(ToString::to_string).collect()).unwrap()
+        };
+        let bilingual = vocab(&["[unused0]", "폐", "##렴", "CT", "3", "肺", "##.", "chest"]);
+        let composition = bilingual.composition();
+        let of = Script::ALL.map(|script| composition.of(script));
+        assert_eq!(of, [2, 2, 1, 1, 1]);
+        assert_eq!((composition.specials, composition.reserved), (5, 1));
+        assert_eq!(composition.continuation.hangul, 1);
+        let all = of.iter().sum::<usize>() + composition.specials + composition.reserved;
+        assert_eq!(all, bilingual.len());
+        let shared = bilingual.shared_with(&vocab(&["CT", "##렴", "렴", "[unused0]", "lung"]));
+        assert_eq!((shared.hangul, shared.latin, shared.total()), (1, 1, 2));
     }
 
     #[test]

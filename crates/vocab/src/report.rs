@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::document::InputDocument;
-use crate::pieces::{RowsByScript, surface, token_script};
+use crate::pieces::RowsByScript;
 use crate::tokenizer::Tokenizer;
 use crate::words::count_words;
 use crate::{Error, Result};
@@ -76,7 +76,7 @@ impl TextMeasures {
 pub struct Overlap {
     /// The other vocabulary.
     pub with: String,
-    /// Shared tokens by script, specials aside.
+    /// Shared tokens by script, specials and reserved rows aside.
     pub shared: RowsByScript,
 }
 
@@ -87,10 +87,13 @@ pub struct VocabularyReport {
     pub name: String,
     /// Its rows.
     pub rows: usize,
-    /// Rows that begin a word, by script, specials aside.
+    /// Rows that begin a word, by script, specials and reserved rows aside.
     pub initial: RowsByScript,
     /// Rows that continue one, by script.
     pub continuation: RowsByScript,
+    /// Rows without a meaning yet, such as `[unused0]`.
+    #[serde(default)]
+    pub reserved_rows: usize,
     /// Rows that the text does not use, specials aside.
     pub unused_rows: usize,
     /// All text.
@@ -173,20 +176,13 @@ impl Tally {
         all: &[(String, Tokenizer)],
     ) -> VocabularyReport {
         let vocab = tokenizer.vocab();
-        let rows =
-            || (0u32..).zip(vocab.tokens()).filter(|(id, _)| !vocab.specials().contains(*id));
-        let (mut initial, mut continuation) = <(RowsByScript, RowsByScript)>::default();
-        for (_, token) in rows() {
-            let kind = if surface(token).0 { &mut continuation } else { &mut initial };
-            *kind.of(token_script(token)) += 1;
-        }
-        let overlap = |(with, other): &(String, Tokenizer)| {
-            let mut shared = RowsByScript::default();
-            for (_, token) in rows().filter(|(_, token)| other.vocab().id(token).is_some()) {
-                *shared.of(token_script(token)) += 1;
-            }
-            Overlap { with: with.clone(), shared }
+        let composition = vocab.composition();
+        let overlap = |(with, other): &(String, Tokenizer)| Overlap {
+            with: with.clone(),
+            shared: vocab.shared_with(other.vocab()),
         };
+        let is_unused = |id: &u32| !vocab.specials().contains(*id) && !self.used[*id as usize];
+        let unused_rows = (0..vocab.len() as u32).filter(is_unused).count();
         let mut total = TextMeasures::default();
         let mut by_source = self.by_source;
         for measures in by_source.values_mut().flat_map(BTreeMap::values_mut) {
@@ -196,9 +192,10 @@ impl Tally {
         VocabularyReport {
             name: name.to_owned(),
             rows: vocab.len(),
-            initial,
-            continuation,
-            unused_rows: rows().filter(|(id, _)| !self.used[*id as usize]).count(),
+            initial: composition.initial,
+            continuation: composition.continuation,
+            reserved_rows: composition.reserved,
+            unused_rows,
             total: total.rated(),
             by_source,
             overlap: all.iter().filter(|(with, _)| with != name).map(overlap).collect(),

@@ -1,9 +1,11 @@
 use std::sync::LazyLock;
 
 use ::safetensors::tensor::{Dtype as ReferenceDtype, SafeTensors, TensorView};
+use fs_err as fs;
 use proptest::prelude::*;
 
 use super::*;
+use crate::Error;
 
 /// A file of `header`, as JSON, and `data`.
 fn file(header: &str, data: &[u8]) -> Vec<u8> {
@@ -56,6 +58,25 @@ fn what_is_written_reads_back_bit_for_bit_and_the_reference_agrees() {
     }
     write_safetensors(&path, &sample()).unwrap();
     assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_file_is_listed_as_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("model.safetensors");
+    write_safetensors(&path, &sample()).unwrap();
+    let listed = list_safetensors(&path).unwrap();
+    let read = read_safetensors(&path).unwrap().weights.tensors;
+    assert_eq!(listed.len(), read.len());
+    for (found, (name, tensor)) in listed.iter().zip(&read) {
+        assert_eq!((&found.name, &found.shape, found.dtype), (name, &tensor.shape, "F32"));
+        assert_eq!(found.bytes, 4 * tensor.data.len() as u64);
+    }
+    fs::write(&path, &fs::read(&path).unwrap()[..90]).unwrap();
+    assert_eq!(
+        list_safetensors(&path).unwrap_err().to_string(),
+        read_safetensors(&path).unwrap_err().to_string()
+    );
 }
 
 #[test]

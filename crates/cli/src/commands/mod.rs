@@ -5,6 +5,7 @@ mod doctor;
 mod inspect;
 mod new;
 mod plan;
+mod recognise;
 mod run;
 
 pub(crate) use compare::compare;

@@ -30,7 +30,7 @@ pub(crate) const STAGE: &str = "eval";
 const REVISION: u32 = 1;
 
 /// The file of the answers.
-const PREDICTIONS_FILE: &str = "predictions.jsonl";
+pub(crate) const PREDICTIONS_FILE: &str = "predictions.jsonl";
 /// What `bimed-eval` goes on from; of no use in a finished artifact.
 const CACHE_DIR: &str = "cache";
 /// The name that every model has in the store.

@@ -25,7 +25,7 @@ pub(crate) const STAGE: &str = "export";
 const REVISION: u32 = 1;
 
 /// What the exported model was made from.
-const TRAINING_MANIFEST_FILE: &str = "training_manifest.json";
+pub(crate) const TRAINING_MANIFEST_FILE: &str = "training_manifest.json";
 /// What may be done with it.
 const LICENCE_FILE: &str = "LICENSE.md";
 /// The model's card.
@@ -83,18 +83,16 @@ impl TrainingManifest {
     /// Compares every file with its hash.
     ///
     /// # Errors
-    /// The first file that differs.
+    /// The first file that is missing or differs.
     pub(crate) fn verify(&self, dir: &Path) -> anyhow::Result<()> {
         for file in &self.files {
             let path = dir.join(&file.path);
             let found = hash_file(&path)?;
-            anyhow::ensure!(
-                found == file.blake3,
-                "{}: found BLAKE3 {}, expected {}",
-                path.display(),
-                found.short(),
-                file.blake3.short()
-            );
+            if found != file.blake3 {
+                let found = format!("BLAKE3 {}", found.short());
+                let expected = file.blake3.short().to_owned();
+                return Err(bimed_artifact::Error::Mismatch { path, found, expected }.into());
+            }
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 //!
 //! Invariant: two stages with the same key would write the same bytes, but for what they say of time.
 
-mod card;
+pub(crate) mod card;
 pub(crate) mod corpus;
 mod documents;
 pub(crate) mod encode;
@@ -19,7 +19,7 @@ mod recipe;
 pub(crate) mod report;
 mod summaries;
 mod survey;
-mod tables;
+pub(crate) mod tables;
 pub(crate) mod transplant;
 pub(crate) mod vocab;
 mod workshop;
