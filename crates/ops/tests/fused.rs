@@ -32,11 +32,14 @@ fn host<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
+/// What is computed from matrices and vectors.
+type Forward<'a> = dyn Fn(&dyn BertOps, &[Tensor<2>], &[Tensor<1>]) -> Tensor<2> + 'a;
+
 /// The output and the gradients of `Σ output · cotangent`.
 fn run(
     ops: &dyn BertOps,
     inputs: (&[Tensor<2>], &[Tensor<1>]),
-    forward: &dyn Fn(&dyn BertOps, &[Tensor<2>], &[Tensor<1>]) -> Tensor<2>,
+    forward: &Forward<'_>,
 ) -> Vec<Vec<f32>> {
     let output = forward(ops, inputs.0, inputs.1);
     let [rows, columns] = output.dims();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use bimed_artifact::{Hash, create_private_dir, sync_dir, write_json_atomic};
 use bimed_bert::{BertForPreTraining, to_weights};
 use bimed_checkpoint::{ModelCard, Weights, read_safetensors, save_model_dir, write_safetensors};
-use bimed_vocab::{Tokenizer, save_tokenizer};
+use bimed_vocab::{BERT_MAX_LENGTH, Tokenizer, save_tokenizer};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -60,6 +60,12 @@ impl Checkpoints {
         self.dir.join(format!("step-{step}"))
     }
 
+    /// The longest input of the model, in tokens.
+    fn max_length(&self) -> usize {
+        let positions = self.config.get("max_position_embeddings").and_then(Value::as_u64);
+        positions.map_or(BERT_MAX_LENGTH, |positions| positions as usize)
+    }
+
     /// Writes a checkpoint under a temporary name and renames it.
     ///
     /// # Errors
@@ -75,7 +81,7 @@ impl Checkpoints {
         remove_if_there(&temporary)?;
         create_private_dir(&temporary)?;
         save_model_dir(&temporary, &self.config, &to_weights(model), &self.card)?;
-        save_tokenizer(&temporary, &self.tokenizer)?;
+        save_tokenizer(&temporary, &self.tokenizer, self.max_length())?;
         write_safetensors(&temporary.join(OPTIMIZER_FILE), &optimizer.to_weights(model))?;
         write_json_atomic(&temporary.join(STATE_FILE), state)?;
         sync_dir(&temporary)?;

@@ -104,7 +104,7 @@ fn prepare(dir: &Path) {
     fill_missing(&zeros, &mut weights, 0.02, 1);
     let base = dir.join("base");
     save_model_dir(&base, &bert.to_hugging_face(), &weights, &ModelCard::default()).unwrap();
-    save_tokenizer(&base, &tokenizer).unwrap();
+    save_tokenizer(&base, &tokenizer, 512).unwrap();
 }
 
 /// The child: one run in the directory that the environment names.

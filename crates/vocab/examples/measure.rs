@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let tokenizer = Tokenizer::new(vocab, config.tokenizer_options());
     println!("tokenizer built in {:.2?}", start.elapsed());
     if let Ok(dir) = std::env::var("OUT") {
-        save_tokenizer(dir.as_ref(), &tokenizer)?;
+        save_tokenizer(dir.as_ref(), &tokenizer, 512)?;
     }
     let rate = |start: Instant| bytes as f64 / 1e6 / start.elapsed().as_secs_f64();
     for _ in 0..2 {

@@ -16,10 +16,13 @@ use crate::tokenizer::{MAX_WORD_CHARS, Tokenizer, TokenizerOptions};
 use crate::vocabulary::{CONTINUATION, SPECIAL_TOKENS, Vocab};
 use crate::{Error, Result};
 
-/// The longest input of BERT, in tokens.
-const MODEL_MAX_LENGTH: usize = 512;
+/// The longest input of the published BERTs, in tokens: what a vocabulary without a model says.
+///
+/// Source: `max_position_embeddings` of `google-bert/bert-base-*`.
+pub const BERT_MAX_LENGTH: usize = 512;
 
-/// Writes the four files of `tokenizer` into `dir`, which must exist.
+/// Writes the four files of `tokenizer` into `dir`, which must exist. `max_length` is the longest
+/// input of the model they belong to, special tokens included.
 ///
 /// With NFC or the folding table the class is `PreTrainedTokenizerFast`, for transformers 5
 /// rebuilds the normaliser of `BertTokenizer` and would lose them; else it is `BertTokenizer`.
@@ -27,10 +30,11 @@ const MODEL_MAX_LENGTH: usize = 512;
 ///
 /// # Errors
 /// When the disk refuses.
-pub fn save_tokenizer(dir: &Path, tokenizer: &Tokenizer) -> Result<()> {
+pub fn save_tokenizer(dir: &Path, tokenizer: &Tokenizer, max_length: usize) -> Result<()> {
     write_atomic(&dir.join("vocab.txt"), tokenizer.vocab().to_text().as_bytes())?;
     write_json_atomic(&dir.join("tokenizer.json"), &tokenizer_json(tokenizer))?;
-    write_json_atomic(&dir.join("tokenizer_config.json"), &tokenizer_config(tokenizer))?;
+    let config = tokenizer_config(tokenizer, max_length);
+    write_json_atomic(&dir.join("tokenizer_config.json"), &config)?;
     write_json_atomic(&dir.join("special_tokens_map.json"), &Value::Object(special_tokens_map()))?;
     Ok(())
 }
@@ -123,7 +127,7 @@ fn tokenizer_json(tokenizer: &Tokenizer) -> Value {
     })
 }
 
-fn tokenizer_config(tokenizer: &Tokenizer) -> Value {
+fn tokenizer_config(tokenizer: &Tokenizer, max_length: usize) -> Value {
     let options = tokenizer.options();
     let own_normalizer = options.nfc || options.fold;
     let class = if own_normalizer { "PreTrainedTokenizerFast" } else { "BertTokenizer" };
@@ -140,7 +144,7 @@ fn tokenizer_config(tokenizer: &Tokenizer) -> Value {
         "do_lower_case": options.lowercase,
         "strip_accents": options.strip_accents,
         "tokenize_chinese_chars": options.tokenize_chinese_chars,
-        "model_max_length": MODEL_MAX_LENGTH,
+        "model_max_length": max_length,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         "clean_up_tokenization_spaces": true,
     });

@@ -32,7 +32,7 @@ pub use count::CountSummary;
 pub use document::{InputDocument, Split};
 pub use encode::{EncodeConfig, EncodeCounts, EncodeSummary, encode};
 pub use error::{Error, Result};
-pub use files::save_tokenizer;
+pub use files::{BERT_MAX_LENGTH, save_tokenizer};
 pub use pieces::{Composition, RowsByScript};
 pub use report::{Overlap, TextMeasures, VocabReport, VocabularyReport, report};
 pub use row_map::{Init, Method, Provenance, RowOrigin, fill_row_map};

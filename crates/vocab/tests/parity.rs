@@ -124,7 +124,7 @@ fn saved(options: TokenizerOptions) -> Pair {
     let dir = tempfile::tempdir().unwrap();
     let (ours, missing) = Tokenizer::new(vocab(), options).with_added_tokens(&["[DATE]".into()]);
     assert!(missing.is_empty());
-    save_tokenizer(dir.path(), &ours).unwrap();
+    save_tokenizer(dir.path(), &ours, 512).unwrap();
     let theirs = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
     let back = Tokenizer::from_dir(dir.path()).unwrap();
     assert_eq!(back.options(), options);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Store, create_private_dir, write_atomic};
-use bimed_eval::{Results, Table};
+use bimed_eval::Results;
 use bimed_ops::DeviceKind;
 use fs_err as fs;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::ExperimentArgs;
 use crate::experiment::Arm;
 use crate::failure::{Exit, UsageError};
-use crate::output::{bytes, table};
+use crate::output::{bytes, table, titled};
 use crate::paths::shown;
 use crate::progress::duration;
 use crate::sections::{Experiment, read_arms};
@@ -204,13 +204,12 @@ fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Result<()> {
 
 /// What the device cannot do, before anything is written.
 pub(super) fn check_device(arms: &[Arm<Experiment>], device: DeviceKind) -> anyhow::Result<()> {
-    let wants = arms.iter().find(|arm| arm.config.needs_accelerator());
-    if let (Some(arm), DeviceKind::Cpu) = (wants, device) {
+    if let Some(arm) = arms.iter().find(|arm| arm.config.wants_bf16()) {
         let message = format!(
-            "the arm `{}` has `pretrain.precision` = `bf16`, which the device `cpu` does not compute",
+            "the arm `{}` has `pretrain.precision` = `bf16`, which no device of this version computes",
             arm.name
         );
-        let hint = "add `--device cuda`, or `--set pretrain.precision=f32`";
+        let hint = "add `--set pretrain.precision=f32`";
         return Err(UsageError::new(message).with_hint(hint).into());
     }
     let name = match device {
@@ -302,23 +301,11 @@ fn show(session: &Session, made: &[Made], outputs: &[Output], results: Option<&R
         }
     }
     rows.extend(outputs.iter().map(Output::row));
-    let mut text = results.and_then(Results::summary).as_ref().map(plain).unwrap_or_default();
+    let mut text = results.and_then(Results::summary).as_ref().map(titled).unwrap_or_default();
     text += &table(&rows);
     let values: Vec<Value> =
         made.iter().map(Made::value).chain(outputs.iter().map(Output::value)).collect();
     session.result(&text, &json!({ "event": "result", "made": values }));
-}
-
-/// A table of results on a terminal.
-fn plain(results: &Table) -> String {
-    let heading = results.columns.iter().map(|column| column.name.clone()).collect();
-    let cells = results.rows.iter().map(|row| row.iter().map(|cell| cell.text.clone()).collect());
-    let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
-    let note = match results.note.as_str() {
-        "" => String::new(),
-        note => format!("\n{note}\n"),
-    };
-    format!("{}\n\n{}{note}\n", results.title, table(&rows))
 }
 
 /// The bytes of a file, or of all files of a directory.

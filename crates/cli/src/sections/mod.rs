@@ -168,8 +168,8 @@ impl Experiment {
         self.experiment.output.join(&self.experiment.name)
     }
 
-    /// Whether `precision` asks for a device other than the processor.
-    pub(crate) fn needs_accelerator(&self) -> bool {
+    /// Whether the pretraining is to compute in bf16.
+    pub(crate) fn wants_bf16(&self) -> bool {
         self.pretrain.as_ref().is_some_and(|pretrain| pretrain.precision == Precision::Bf16)
     }
 }

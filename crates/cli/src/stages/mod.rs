@@ -34,8 +34,8 @@ use bimed_train::PretrainConfig;
 use crate::experiment::Arm;
 use crate::sections::{Experiment, Transplant, Vocabulary};
 
-pub(crate) use recipe::{Recipe, RecipeBuilder, Upstream};
-pub(crate) use survey::{BaseModel, Survey, lineage_of};
+pub(crate) use recipe::{Recipe, Upstream};
+pub(crate) use survey::{BaseModel, Survey};
 pub(crate) use workshop::{Made, State, Workshop};
 
 /// One arm, with what its stages are told.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use bimed_artifact::{Artifact, write_atomic, write_json_atomic};
 use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
 use bimed_checkpoint::{RowMapSummary, Weights, apply_row_map, load_model_dir, save_model_dir};
-use bimed_vocab::{Provenance, Tokenizer, Vocab, fill_row_map};
+use bimed_vocab::{Provenance, Tokenizer, Vocab, fill_row_map, save_tokenizer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -61,7 +61,12 @@ pub(crate) fn make(stages: &Stages<'_>, workshop: &mut Workshop<'_>) -> anyhow::
             None => drawn(stages, &vocab)?,
         };
         save_model_dir(directory, &config, &weights, &card)?;
-        vocab::copy_tokenizer(&tokenizer, directory)?;
+        if stages.vocabulary()?.is_kept() {
+            vocab::copy_tokenizer(&tokenizer, directory)?;
+        } else {
+            let positions = BertConfig::from_hugging_face(&config)?.max_position_embeddings;
+            save_tokenizer(directory, &Tokenizer::from_dir(&tokenizer)?, positions)?;
+        }
         Ok(summary)
     })
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use bimed_artifact::Artifact;
 use bimed_vocab::{
-    InputDocument, Policy, Split, Tokenizer, VocabConfig, report, save_tokenizer, train,
+    BERT_MAX_LENGTH, InputDocument, Policy, Split, Tokenizer, VocabConfig, report, save_tokenizer,
+    train,
 };
 use fs_err as fs;
 use serde_json::json;
@@ -119,7 +120,7 @@ fn replace(
         let (tokenizer, missing) = Tokenizer::new(vocab, config.tokenizer_options())
             .with_added_tokens(&config.mask_tokens);
         anyhow::ensure!(missing.is_empty(), "mask tokens without a row: {}", missing.join(", "));
-        save_tokenizer(directory, &tokenizer)?;
+        save_tokenizer(directory, &tokenizer, BERT_MAX_LENGTH)?;
         report(&[("new".to_owned(), tokenizer)], held_out(&corpus.dir)?)?.write(directory)?;
         Ok(serde_json::to_value(summary)?)
     })
@@ -139,7 +140,7 @@ fn held_out(
 pub(crate) fn copy_tokenizer(from: &Path, to: &Path) -> anyhow::Result<()> {
     let files = tokenizer_files(from);
     if !files.iter().any(|name| name == bimed_checkpoint::VOCAB_FILE) {
-        return Ok(save_tokenizer(to, &Tokenizer::from_dir(from)?)?);
+        return Ok(save_tokenizer(to, &Tokenizer::from_dir(from)?, BERT_MAX_LENGTH)?);
     }
     for name in files {
         bimed_artifact::write_atomic(&to.join(&name), &fs::read(from.join(&name))?)?;

@@ -242,7 +242,7 @@ fn a_step_that_compares_nothing_is_an_error() {
 fn a_source_that_is_broken_in_large_part_is_refused() {
     let mut fixture = Fixture::new();
     let line = |index: usize| {
-        let open = if index % 4 == 0 { "{{" } else { "{" };
+        let open = if index.is_multiple_of(4) { "{{" } else { "{" };
         format!("{open}\"text\": \"환자 {index}번은 chest CT에서 nodule이 보여 추적 관찰함.\"}}\n")
     };
     let lines: String = (0..40).map(line).collect();

@@ -99,7 +99,7 @@ pub(crate) fn write_model_of(
         weights.tensors.retain(|name, _| !name.contains("pooler") && !name.starts_with("cls."));
     }
     save_model_dir(dir, &config.to_hugging_face(), &weights, &ModelCard::default()).unwrap();
-    save_tokenizer(dir, &tokenizer).unwrap();
+    save_tokenizer(dir, &tokenizer, 512).unwrap();
 }
 
 /// `count` words of the list from `start`, every `step`th.

@@ -159,7 +159,7 @@ mod tests {
     fn sums_count_every_element_once() {
         let values: Vec<f32> = (1..=37).map(|value| value as f32).collect();
         assert_eq!(sum_of(&values, |x| x), 703.0);
-        assert_eq!(dot(&values, &vec![2.0; 37]), 1_406.0);
+        assert_eq!(dot(&values, &[2.0; 37]), 1_406.0);
         assert_eq!(maximum(&values), 37.0);
     }
 }

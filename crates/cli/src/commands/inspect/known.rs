@@ -1,8 +1,8 @@
 //! Which published model or vocabulary something looks like: by sizes and special tokens alone.
 //!
-//! Sources: the models' own configs and `vocab.txt`; for KM-BERT its repository (KU-RIAS), for
-//! MiniLM and KcBERT the files that `scripts/fetch_base.sh` and their repositories give; for the
-//! bilingual models their README.
+//! Sources: Devlin et al. 2019 and the configs of `google-bert/bert-base-*` (BERT, M-BERT), Lee et
+//! al. 2020 (BioBERT: the vocabulary of BERT base cased), the repository KU-RIAS/KM-BERT, the README of
+//! the bilingual models (Jo et al. 2025); for MiniLM the files that `scripts/fetch_base.sh` brings.
 
 use bimed_checkpoint::Dimensions;
 use bimed_vocab::Vocab;
