@@ -33,11 +33,11 @@ pub(crate) fn titled(table: &Table) -> String {
     let rows: Vec<Vec<String>> = std::iter::once(heading).chain(cells).collect();
     let right: Vec<bool> =
         table.columns.iter().map(|column| column.align == Align::Right).collect();
-    let note = match table.note.as_str() {
-        "" => String::new(),
-        note => format!("\n{note}\n"),
-    };
-    format!("{}\n\n{}{note}\n", printable(&table.title), aligned(&rows, &right))
+    // A table without rows has its note alone.
+    let body = if table.rows.is_empty() { String::new() } else { aligned(&rows, &right) };
+    let gap = if body.is_empty() || table.note.is_empty() { "" } else { "\n" };
+    let note = if table.note.is_empty() { String::new() } else { format!("{}\n", table.note) };
+    format!("{}\n\n{body}{gap}{note}\n", printable(&table.title))
 }
 
 /// Rows in columns as wide as their widest cell; `right` says which columns stand to the right.

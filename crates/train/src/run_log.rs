@@ -29,7 +29,7 @@ pub struct TrainRecord {
     pub learning_rate: f64,
     /// The gradients' global norm of the last step, before clipping.
     pub grad_norm: f64,
-    /// Passes over the training split.
+    /// Passes over the training split, the one under way in part.
     pub epoch: f64,
     /// Tokens of text read so far, special tokens included, padding not.
     pub tokens: u64,

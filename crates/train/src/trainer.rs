@@ -113,7 +113,7 @@ impl Trainer<'_> {
                 self.state.cursor = data.next;
                 self.context.progress.advance(1);
                 if self.is_due(self.config.log_every_steps) {
-                    self.record(&mut meter, norm)?;
+                    self.record(&mut meter, norm, data.epochs)?;
                 }
                 let mut done = false;
                 if self.is_due(self.config.validate_every_steps) {
@@ -209,7 +209,7 @@ impl Trainer<'_> {
     }
 
     /// Reads what the meter holds and writes it down.
-    fn record(&mut self, meter: &mut Meter, norm: Tensor<1>) -> Result<()> {
+    fn record(&mut self, meter: &mut Meter, norm: Tensor<1>, epoch: f64) -> Result<()> {
         let done = std::mem::replace(meter, Meter::new());
         let loss = read(done.loss) / done.predictions.max(1) as f64;
         let grad_norm = read(Some(norm));
@@ -227,7 +227,7 @@ impl Trainer<'_> {
             accuracy: read(done.correct) / done.predictions.max(1) as f64,
             learning_rate: self.schedule.rate(self.state.step - 1),
             grad_norm,
-            epoch: self.state.cursor.epoch as f64,
+            epoch,
             tokens: self.state.tokens,
             predictions: done.predictions as u64,
             fill: done.tokens as f64 / done.capacity.max(1) as f64,

@@ -131,6 +131,21 @@ fn a_pass_reads_every_token_once_with_its_mask_undone() {
 }
 
 #[test]
+fn passes_are_counted_in_part() {
+    let fixture = fixture();
+    let config = config(false, 512);
+    let samples = SampleSet::new(&fixture.store, Split::Train, config.sequence_length - 2);
+    let mut loader = Loader::new(&fixture.store, &samples, &fixture.vocabulary, &config, 3);
+    let bins = loader.bins_per_epoch();
+    assert!(bins > config.bins_per_step(), "{bins} bins");
+    let first = loader.step(Cursor::default());
+    assert_eq!(first.epochs, config.bins_per_step() as f64 / bins as f64);
+    let after = loader.step(Cursor { epoch: 0, bin: bins - 1 });
+    assert!(after.epochs > 1.0 && after.epochs < 2.0, "{}", after.epochs);
+    assert_eq!((after.next.epoch, after.next.bin), (1, config.bins_per_step() - 1));
+}
+
+#[test]
 fn smaller_micro_batches_hold_the_same_bins() {
     let fixture = fixture();
     let bins = |micro: usize| -> Vec<i32> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tokenizer::TokenizerOptions;
+use crate::options::TokenizerOptions;
 use crate::vocabulary::SPECIAL_TOKENS;
 
 /// What becomes of the base's vocabulary.

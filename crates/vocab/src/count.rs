@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::characters::{MARK, class};
 use crate::config::VocabConfig;
 use crate::document::{InputDocument, Split};
-use crate::tokenizer::MAX_WORD_CHARS;
+use crate::options::MAX_WORD_CHARS;
 use crate::words::{Splitter, split_added};
 use crate::{Error, Result};
 

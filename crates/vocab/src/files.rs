@@ -11,8 +11,9 @@ use bimed_artifact::{write_atomic, write_json_atomic};
 use fs_err as fs;
 use serde_json::{Map, Value, json};
 
+use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
 use crate::script::FOLD_TABLE;
-use crate::tokenizer::{MAX_WORD_CHARS, Tokenizer, TokenizerOptions};
+use crate::tokenizer::Tokenizer;
 use crate::vocabulary::{CONTINUATION, SPECIAL_TOKENS, Vocab};
 use crate::{Error, Result};
 
@@ -177,8 +178,27 @@ fn format_error(path: &Path, found: impl Into<String>, expected: impl Into<Strin
     Error::Format { path: path.to_path_buf(), found: found.into(), expected: expected.into() }
 }
 
-/// The vocabulary of a directory.
-pub(crate) fn read_vocab(dir: &Path) -> Result<Vocab> {
+impl Vocab {
+    /// Reads the vocabulary of a Hugging Face directory: `vocab.txt`, or else `tokenizer.json`.
+    ///
+    /// # Errors
+    /// As [`Vocab::new`], and when the directory holds neither file.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        read_vocab(dir)
+    }
+}
+
+impl Tokenizer {
+    /// Reads a Hugging Face tokenizer directory, ours or another's.
+    ///
+    /// # Errors
+    /// When files are missing, are not of a BERT WordPiece tokenizer, or disagree.
+    pub fn from_dir(dir: &Path) -> Result<Self> {
+        read_tokenizer(dir)
+    }
+}
+
+fn read_vocab(dir: &Path) -> Result<Vocab> {
     let text = dir.join("vocab.txt");
     if text.exists() {
         return Vocab::from_file(&text);
@@ -219,7 +239,7 @@ fn vocab_of_json(path: &Path, json: &Value) -> Result<Vocab> {
 ///
 /// `tokenizer_config.json` decides on case and accents for the BERT classes, as it does in
 /// transformers; for `PreTrainedTokenizerFast` and where it is silent, `tokenizer.json` does.
-pub(crate) fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
+fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
     let json_path = dir.join("tokenizer.json");
     let config_path = dir.join("tokenizer_config.json");
     let (json, config) = (read_json(&json_path)?, read_json(&config_path)?);

@@ -13,8 +13,8 @@ use unicode_normalization_alignments::char::{
 use crate::characters::{
     CHINESE, COMPOSES, Class, DROPPED, FOLDS, MARK, PUNCTUATION, SPACE, class, is_accent,
 };
+use crate::options::TokenizerOptions;
 use crate::script::{Script, fold};
-use crate::tokenizer::TokenizerOptions;
 
 /// A character on its way into a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

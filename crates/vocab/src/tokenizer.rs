@@ -5,55 +5,10 @@
 //! in one thing: a special token that stands literally in a text is text, never a special token.
 //! Added tokens (the corpus's masks) are matched in the text before anything else.
 
-use std::path::Path;
-
-use crate::Result;
+use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
 use crate::trie::{ROOT, Trie};
 use crate::vocabulary::{CONTINUATION, Vocab};
 use crate::words::{Spans, Splitter, split_added};
-
-/// Words of more characters are `[UNK]`, as in BERT.
-pub const MAX_WORD_CHARS: usize = 100;
-
-/// How text is normalised before it is split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TokenizerOptions {
-    /// Lower-case every character.
-    pub lowercase: bool,
-    /// Decompose (NFD) and remove nonspacing marks. Hangul becomes jamo.
-    pub strip_accents: bool,
-    /// Compose (NFC), after folding.
-    pub nfc: bool,
-    /// Apply the folding table first: `㎎` → `mg`, full-width → ASCII.
-    pub fold: bool,
-    /// Han characters are words of their own.
-    pub tokenize_chinese_chars: bool,
-}
-
-impl Default for TokenizerOptions {
-    fn default() -> Self {
-        Self {
-            lowercase: false,
-            strip_accents: false,
-            nfc: true,
-            fold: true,
-            tokenize_chinese_chars: true,
-        }
-    }
-}
-
-impl TokenizerOptions {
-    /// The cased tokenizer of BERT: nothing in front.
-    pub fn cased() -> Self {
-        Self { nfc: false, fold: false, ..Self::default() }
-    }
-
-    /// The uncased tokenizer of BERT: lower case, no accents, Hangul as jamo.
-    pub fn uncased() -> Self {
-        Self { lowercase: true, strip_accents: true, ..Self::cased() }
-    }
-}
 
 /// A text as tokens. All vectors have one entry a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,14 +71,6 @@ impl Tokenizer {
         self.added.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
         self.added.dedup();
         (self, missing)
-    }
-
-    /// Reads a Hugging Face tokenizer directory, ours or another's.
-    ///
-    /// # Errors
-    /// When files are missing, are not of a BERT WordPiece tokenizer, or disagree.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
-        crate::files::read_tokenizer(dir)
     }
 
     /// The vocabulary.

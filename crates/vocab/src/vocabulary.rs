@@ -93,14 +93,6 @@ impl Vocab {
         Self::new(body.split('\n').map(|line| line.trim_end_matches('\r').to_owned()).collect())
     }
 
-    /// Reads the vocabulary of a Hugging Face directory: `vocab.txt`, or else `tokenizer.json`.
-    ///
-    /// # Errors
-    /// As [`Vocab::new`], and when the directory holds neither file.
-    pub fn from_dir(dir: &Path) -> Result<Self> {
-        crate::files::read_vocab(dir)
-    }
-
     /// The number of rows.
     pub fn len(&self) -> usize {
         self.tokens.len()

@@ -4,7 +4,7 @@
 
 use crate::characters::{CHINESE, COMPOSES, DROPPED, FOLDS, PUNCTUATION, SPACE, class};
 use crate::normalize::{Item, Normalizer, WordBounds, word_class};
-use crate::tokenizer::TokenizerOptions;
+use crate::options::TokenizerOptions;
 
 /// The characters of a word: first byte in the word, and where it came from.
 pub(crate) type Spans = [(usize, Item)];

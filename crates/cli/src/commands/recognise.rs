@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use crate::failure::UsageError;
 use crate::paths::normal;
-use crate::stages::{corpus, encode, export, head, pretrain, vocab};
+use crate::stages::{corpus, encode, head, pretrain, training_manifest, vocab};
 
 /// The resolved experiment of an arm.
 pub(super) const EXPERIMENT_FILE: &str = "experiment.toml";
@@ -29,7 +29,7 @@ const INDEX_FILE: &str = "index.json";
 /// Files that speak for the directory they are in.
 const SPEAK_FOR_DIRECTORY: [&str; 10] = [
     MANIFEST_FILE,
-    export::TRAINING_MANIFEST_FILE,
+    training_manifest::TRAINING_MANIFEST_FILE,
     CONFIG_FILE,
     TOKENIZER_FILE,
     "tokenizer_config.json",

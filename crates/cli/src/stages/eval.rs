@@ -17,9 +17,9 @@ use serde_json::{Value, json};
 
 use super::encode::Encoding;
 use super::head::Head;
-use super::pretrain::trained_model;
 use super::recipe::{Recipe, RecipeBuilder, Upstream};
 use super::survey::model_dir;
+use super::training::trained_model;
 use super::workshop::Workshop;
 use super::{Stages, corpus, export, pretrain, transplant, vocab};
 use crate::sections::Corpus;

@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bimed_artifact::{
-    AccessTier, FileEntry, Hash, SourceLineage, create_private_dir, hash_file, sync_dir,
-    write_atomic, write_json_atomic,
+    AccessTier, FileEntry, create_private_dir, hash_file, sync_dir, write_atomic, write_json_atomic,
 };
 use bimed_checkpoint::{CONFIG_FILE, ModelCard, WEIGHTS_FILE};
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::recipe::{Recipe, RecipeBuilder};
 use super::summaries::Summaries;
 use super::survey::tokenizer_files;
+use super::training::trained_model;
+use super::training_manifest::{TRAINING_MANIFEST_FILE, TrainingManifest};
 use super::workshop::Workshop;
 use super::{Stages, card, pretrain, tables, transplant};
 
@@ -24,79 +23,10 @@ pub(crate) const STAGE: &str = "export";
 /// The form of its output.
 const REVISION: u32 = 1;
 
-/// What the exported model was made from.
-pub(crate) const TRAINING_MANIFEST_FILE: &str = "training_manifest.json";
 /// What may be done with it.
 const LICENCE_FILE: &str = "LICENSE.md";
 /// The model's card.
 const CARD_FILE: &str = "README.md";
-
-/// `training_manifest.json`: where an exported model comes from, without a path of this machine.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct TrainingManifest {
-    /// The hash of all that decides the export.
-    pub(crate) key: Hash,
-    /// `bimed`'s version.
-    pub(crate) bimed_version: String,
-    /// The experiment.
-    pub(crate) experiment: String,
-    /// The arm.
-    pub(crate) arm: String,
-    /// The base's directory name, or `random`.
-    pub(crate) base: String,
-    /// The hashes of what it was made from, by stage.
-    pub(crate) inputs: Vec<(String, Hash)>,
-    /// Every source it goes back to.
-    pub(crate) lineage: Vec<SourceLineage>,
-    /// The corpus by source and language.
-    pub(crate) corpus: Value,
-    /// `[vocab]` and what came of it.
-    pub(crate) vocabulary: Value,
-    /// `[transplant]` and what came of it.
-    pub(crate) transplant: Value,
-    /// `[pretrain]` and what came of it.
-    pub(crate) pretrain: Value,
-    /// The other files, sorted.
-    pub(crate) files: Vec<FileEntry>,
-}
-
-impl TrainingManifest {
-    /// The one in `dir`, where there is one of this form.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn read(dir: &Path) -> anyhow::Result<Option<Self>> {
-        let path = dir.join(TRAINING_MANIFEST_FILE);
-        if !path.is_file() {
-            return Ok(None);
-        }
-        Ok(serde_json::from_slice(&fs::read(path)?).ok())
-    }
-
-    /// Whether every file is there with its length.
-    fn is_complete(&self, dir: &Path) -> bool {
-        self.files.iter().all(|file| {
-            fs::metadata(dir.join(&file.path)).is_ok_and(|found| found.len() == file.bytes)
-        })
-    }
-
-    /// Compares every file with its hash.
-    ///
-    /// # Errors
-    /// The first file that is missing or differs.
-    pub(crate) fn verify(&self, dir: &Path) -> anyhow::Result<()> {
-        for file in &self.files {
-            let path = dir.join(&file.path);
-            let found = hash_file(&path)?;
-            if found != file.blake3 {
-                let found = format!("BLAKE3 {}", found.short());
-                let expected = file.blake3.short().to_owned();
-                return Err(bimed_artifact::Error::Mismatch { path, found, expected }.into());
-            }
-        }
-        Ok(())
-    }
-}
 
 /// What an export is.
 #[derive(Debug)]
@@ -183,7 +113,7 @@ pub(crate) fn last_model(stages: &Stages<'_>, workshop: &Workshop<'_>) -> anyhow
     }
     let recipe = pretrain::recipe(stages)?;
     let artifact = workshop.find(&recipe)?.context("the model is not pretrained yet")?;
-    pretrain::trained_model(&artifact.dir, &artifact.manifest)
+    trained_model(&artifact.dir, &artifact.manifest)
 }
 
 /// The base's name, without its path.

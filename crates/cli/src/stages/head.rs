@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use bimed_train::{PretrainConfig, Scope};
 
 use super::encode::Encoding;
-use super::pretrain::{Training, train, trained_model};
 use super::recipe::{Recipe, RecipeBuilder};
 use super::survey::BaseModel;
+use super::training::{Training, train, trained_model};
 use super::workshop::Workshop;
 use super::{Stages, corpus};
 

@@ -20,6 +20,8 @@ pub(crate) mod report;
 mod summaries;
 mod survey;
 pub(crate) mod tables;
+pub(crate) mod training;
+pub(crate) mod training_manifest;
 pub(crate) mod transplant;
 pub(crate) mod vocab;
 mod workshop;

@@ -10,8 +10,8 @@ use bimed_checkpoint::{Part, load_model_dir};
 use bimed_corpus::{ScannedFile, scan};
 use fs_err as fs;
 
-use super::export::TrainingManifest;
 use super::recipe::Upstream;
+use super::training_manifest::TrainingManifest;
 use crate::sections::Corpus;
 
 /// Files that decide how text is split, in a tokenizer's directory.

@@ -13,8 +13,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::head::Head;
-use super::pretrain::trained_model;
 use super::recipe::{Recipe, RecipeBuilder};
+use super::training::trained_model;
 use super::workshop::Workshop;
 use super::{Stages, card, vocab};
 

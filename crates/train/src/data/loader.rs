@@ -29,6 +29,8 @@ pub struct StepData {
     pub batches: Vec<PackedBatch>,
     /// Where the next step starts.
     pub next: Cursor,
+    /// Passes over the data when the step is done, the one under way in part.
+    pub epochs: f64,
 }
 
 /// Samples in packed order.
@@ -94,7 +96,8 @@ impl<'a> Loader<'a> {
         let batches = bins
             .chunks(self.config.bins_per_micro_batch())
             .map(|bins| PackedBatch::new(bins, capacity, self.vocabulary.pad));
-        StepData { batches: batches.collect(), next: cursor }
+        let epochs = cursor.epoch as f64 + cursor.bin as f64 / self.plan.1.num_bins() as f64;
+        StepData { batches: batches.collect(), next: cursor, epochs }
     }
 
     fn capacity(&self) -> BatchCapacity {

@@ -12,7 +12,7 @@ use super::page::{Page, counted};
 use crate::commands::recognise::{EXPERIMENT_FILE, RESULTS_FILE, arms};
 use crate::output::grouped;
 use crate::paths::shown;
-use crate::stages::export::TrainingManifest;
+use crate::stages::training_manifest::TrainingManifest;
 use crate::stages::{eval, tables};
 
 /// An arm's directory as it was found.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bimed_checkpoint::{
-    Accounting, CONFIG_FILE, Dimensions, Error, ModelDir, Part, TensorInfo, UnusedReason,
-    VOCAB_FILE, WeightFiles, list_weights, load_model_dir,
+    Accounting, CONFIG_FILE, Dimensions, Error, ModelDir, Part, UnusedReason, VOCAB_FILE,
+    WeightFiles, list_weights, load_model_dir,
 };
 use fs_err as fs;
 use serde_json::{Map, Value, json};
@@ -239,7 +239,7 @@ impl Model {
                 .collect();
             value["weights"] = json!({
                 "format": "safetensors", "sharded": listed.is_sharded, "files": files,
-                "dtypes": dtypes(&listed.tensors),
+                "dtypes": tensors::dtypes(&listed.tensors),
             });
             if with_tensors {
                 value["tensors"] = json!(listed.tensors);
@@ -283,7 +283,7 @@ const HEADS: [(Part, &str); 4] = [
 impl Weights {
     fn text(&self) -> String {
         let size = bytes(self.bytes.iter().sum());
-        let kinds: Vec<String> = dtypes(&self.listed.tensors)
+        let kinds: Vec<String> = tensors::dtypes(&self.listed.tensors)
             .into_iter()
             .map(|(dtype, count)| format!("{} {dtype}", grouped(count)))
             .collect();
@@ -293,15 +293,6 @@ impl Weights {
         };
         format!("{files}, {size}, tensors: {}", kinds.join(", "))
     }
-}
-
-/// Tensors by element type.
-pub(super) fn dtypes(tensors: &[TensorInfo]) -> BTreeMap<&'static str, u64> {
-    let mut counts = BTreeMap::new();
-    for tensor in tensors {
-        *counts.entry(tensor.dtype).or_default() += 1;
-    }
-    counts
 }
 
 fn num_non_finite(accounting: &Accounting) -> usize {

@@ -12,8 +12,8 @@ use crate::commands::recognise::{Found, Kind};
 use crate::failure::UsageError;
 use crate::paths::shown;
 use crate::stages::card::{strictest, tier_name};
-use crate::stages::export::TrainingManifest;
 use crate::stages::tables;
+use crate::stages::training_manifest::TrainingManifest;
 
 /// What was recorded of an artifact.
 #[derive(Debug)]

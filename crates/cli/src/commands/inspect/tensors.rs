@@ -1,5 +1,6 @@
 //! Tensors as tables, and a file of tensors alone.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use bimed_checkpoint::{Accounting, Part, TensorInfo, UnusedReason, list_safetensors};
@@ -7,7 +8,6 @@ use bimed_eval::{Cell, Table, TableColumn};
 use fs_err as fs;
 use serde_json::json;
 
-use super::model::dtypes;
 use super::page::Page;
 use crate::output::{bytes, grouped};
 
@@ -93,4 +93,13 @@ pub(super) fn not_applied(accounting: &Accounting) -> Table {
 fn shape_text(shape: &[usize]) -> String {
     let axes: Vec<String> = shape.iter().map(ToString::to_string).collect();
     format!("[{}]", axes.join(", "))
+}
+
+/// Tensors by element type.
+pub(super) fn dtypes(tensors: &[TensorInfo]) -> BTreeMap<&'static str, u64> {
+    let mut counts = BTreeMap::new();
+    for tensor in tensors {
+        *counts.entry(tensor.dtype).or_default() += 1;
+    }
+    counts
 }

@@ -10,7 +10,7 @@ use fs_err as fs;
 use serde::Serialize;
 
 use super::cost::flops_per_token;
-use crate::stages::pretrain;
+use crate::stages::{pretrain, training};
 
 /// Operations a second that a thread reaches in training.
 ///
@@ -105,7 +105,7 @@ impl Run {
     fn read(dir: &Path) -> Option<Self> {
         let manifest = Manifest::read(dir).ok()?;
         let config = serde_json::from_value(manifest.config["pretrain"].clone()).ok()?;
-        let model = pretrain::trained_model(dir, &manifest).ok()?;
+        let model = training::trained_model(dir, &manifest).ok()?;
         let name = dir.file_name()?.to_string_lossy().into_owned();
         let device = manifest.summary["device"].as_str()?.to_owned();
         let shape = read_shape(&model)?;

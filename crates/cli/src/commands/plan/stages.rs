@@ -15,7 +15,7 @@ use crate::stages::head::Head;
 use crate::stages::inputs::{MissingInput, missing_base, missing_of_corpus, missing_vocabulary};
 use crate::stages::{
     Recipe, Stages, State, Workshop, corpus, encode, eval, export, figures, head, pretrain,
-    transplant, vocab,
+    training, transplant, vocab,
 };
 
 /// How far a stage is.
@@ -274,7 +274,7 @@ fn given(stages: &Stages<'_>, stage: &'static str) -> StagePlan {
 
 /// Where a training in `run` would go on.
 fn resumes(run: &Path) -> Standing {
-    let Some(step) = pretrain::last_step(run) else {
+    let Some(step) = training::last_step(run) else {
         return Standing::Resumes { step: 0, steps: None };
     };
     let state = run.join(CHECKPOINTS_DIR).join(format!("step-{step}")).join(STATE_FILE);
