@@ -153,11 +153,15 @@ fn files(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
-/// Whether a folder `name` is somewhere below `directory`, while files come and go there.
-fn has_folder(directory: &Path, name: &str) -> bool {
+/// Whether a training checkpoint is somewhere below `directory`, while files come and go there.
+fn has_checkpoint(directory: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(directory) else { return false };
     let folders = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
-    folders.into_iter().any(|path| path.ends_with(name) || has_folder(&path, name))
+    let is_checkpoint = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name.starts_with("step-") && name != "step-0")
+    };
+    folders.into_iter().any(|path| is_checkpoint(&path) || has_checkpoint(&path))
 }
 
 fn model(directory: &Path) -> Vec<u8> {
@@ -209,7 +213,7 @@ fn a_killed_run_ends_in_the_model_of_one_that_was_not() {
     let straight = tempfile::tempdir().unwrap();
     let killed = tempfile::tempdir().unwrap();
     for directory in [straight.path(), killed.path()] {
-        write_experiment(directory, 120);
+        write_experiment(directory, 200);
     }
     succeeds(&bimed(straight.path(), &["export", "tiny.toml"]).output().unwrap());
     let mut child = bimed(killed.path(), &["export", "tiny.toml"])
@@ -218,8 +222,8 @@ fn a_killed_run_ends_in_the_model_of_one_that_was_not() {
         .spawn()
         .unwrap();
     let begun = Instant::now();
-    let has_checkpoint = || has_folder(&killed.path().join("store"), "step-10");
-    while !has_checkpoint() && begun.elapsed() < Duration::from_secs(60) {
+    while !has_checkpoint(&killed.path().join("store")) && begun.elapsed() < Duration::from_secs(60)
+    {
         std::thread::sleep(Duration::from_millis(5));
     }
     child.kill().unwrap(); // SIGKILL
