@@ -131,6 +131,20 @@ fn a_pass_reads_every_token_once_with_its_mask_undone() {
 }
 
 #[test]
+fn long_documents_fill_their_bins() {
+    let fixture = fixture();
+    let config = config(false, 512);
+    let most = config.sequence_length - config.num_specials();
+    let samples = SampleSet::new(&fixture.store, Split::Train, most);
+    assert!(samples.lengths.iter().all(|&length| 0 < length && usize::from(length) <= most));
+    let mut loader = Loader::new(&fixture.store, &samples, &fixture.vocabulary, &config, 3);
+    let tokens = samples.num_tokens as usize + samples.spans.len() * config.num_specials();
+    let fill = tokens as f64 / (loader.bins_per_epoch() * config.sequence_length) as f64;
+    println!("fill {fill:.3}");
+    assert!(fill > 0.95, "{fill}");
+}
+
+#[test]
 fn passes_are_counted_in_part() {
     let fixture = fixture();
     let config = config(false, 512);

@@ -42,9 +42,21 @@ struct Subject {
     label: String,
     /// By the hash of its files.
     model: Upstream,
+    /// A model with the same encoder and pooler, asked in its place where its head does not count.
+    encoder: Upstream,
     tokenizer: Upstream,
     /// Whether it is there for its masked-word head alone.
     is_head: bool,
+}
+
+impl Subject {
+    /// What is asked a task of `protocol`.
+    fn asked(&self, protocol: Protocol) -> &Upstream {
+        match protocol {
+            Protocol::MaskedWords => &self.model,
+            Protocol::StsEmbed | Protocol::StsPairRegression => &self.encoder,
+        }
+    }
 }
 
 /// One task for one model.
@@ -219,21 +231,26 @@ fn encoding(stages: &Stages<'_>, corpus: &Upstream, subject: &Subject) -> Encodi
 fn subjects(stages: &Stages<'_>, workshop: &Workshop<'_>) -> anyhow::Result<Vec<Subject>> {
     let arm = &stages.arm.name;
     let mut subjects = Vec::new();
-    let mut add = |label: String, model: Upstream, tokenizer: Upstream, is_head: bool| {
-        subjects.push(Subject { label, model, tokenizer, is_head });
+    let mut add = |label: String, models: [Upstream; 2], tokenizer: Upstream, is_head: bool| {
+        let [model, encoder] = models;
+        subjects.push(Subject { label, model, encoder, tokenizer, is_head });
     };
+    let alone = |model: Upstream| [model.clone(), model];
     let base_name = export::base_name(stages);
     let base = stages.base()?;
     if let Some(base) = &base {
-        add(format!("{base_name} (base)"), base.upstream(), base.tokenizer(), false);
+        add(format!("{base_name} (base)"), alone(base.upstream()), base.tokenizer(), false);
     }
-    let mut start = base.as_ref().map(|base| base.upstream());
+    let mut start = base.as_ref().map(|base| alone(base.upstream()));
     if let (Some(head), Some(base)) = (Head::of_arm(stages)?, &base) {
         let artifact = workshop.find(&head.recipe)?.context("the head is not trained yet")?;
         let dir = trained_model(&artifact.dir, &artifact.manifest)?;
         let model = model_dir(&dir, artifact.manifest.lineage)?;
-        add(format!("{base_name} (base, head trained)"), model.clone(), base.tokenizer(), true);
-        start = Some(model);
+        // The training of a head leaves the body as it is, and starts a pooler that is not there.
+        let encoder = if base.has_pooler { base.upstream() } else { model.clone() };
+        let models = [model, encoder];
+        add(format!("{base_name} (base, head trained)"), models.clone(), base.tokenizer(), true);
+        start = Some(models);
     }
     let tokenizer = vocab::upstream(stages)?;
     let artifact = workshop.find(&transplant::recipe(stages)?)?;
@@ -241,7 +258,7 @@ fn subjects(stages: &Stages<'_>, workshop: &Workshop<'_>) -> anyhow::Result<Vec<
     // A kept vocabulary changes no bit: the same model under another name is not asked again.
     let step_0 = match start.filter(|_| artifact.manifest.summary["kept"] == true) {
         Some(start) => start,
-        None => model_dir(&artifact.dir, artifact.manifest.lineage)?,
+        None => alone(model_dir(&artifact.dir, artifact.manifest.lineage)?),
     };
     if stages.experiment().pretrain.is_none() {
         add(arm.clone(), step_0, tokenizer, false);
@@ -251,7 +268,7 @@ fn subjects(stages: &Stages<'_>, workshop: &Workshop<'_>) -> anyhow::Result<Vec<
     let artifact = workshop.find(&pretrain::recipe(stages)?)?;
     let artifact = artifact.context("the model is not pretrained yet")?;
     let dir = trained_model(&artifact.dir, &artifact.manifest)?;
-    add(arm.clone(), model_dir(&dir, artifact.manifest.lineage)?, tokenizer, false);
+    add(arm.clone(), alone(model_dir(&dir, artifact.manifest.lineage)?), tokenizer, false);
     Ok(subjects)
 }
 
@@ -269,7 +286,7 @@ fn recipe(
         *path = None;
     }
     let mut recipe = RecipeBuilder::new(STAGE, REVISION)
-        .input("model", &subject.model)
+        .input("model", subject.asked(task.protocol))
         .config("task", &placeless)
         .config("bootstrap", &config.bootstrap)
         .shown("task", task)
@@ -305,7 +322,7 @@ fn ask(
     let artifact = workshop.resume(recipe, |directory, context| {
         context.progress.note(&format!("{}: asking {}", task.name, subject.label));
         let device = stages.device.open()?;
-        let models = [(ANY_MODEL, subject.model.dir.as_path())];
+        let models = [(ANY_MODEL, subject.asked(task.protocol).dir.as_path())];
         let store = tokens.as_ref().map(|tokens| tokens.dir.as_path());
         let ops = stages.device.ops();
         let results = evaluate(&models, &config, store, ops, &device, context, directory)?;

@@ -16,7 +16,7 @@ use super::{Stages, corpus};
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "head";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// The training of a head.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use super::{Stages, transplant};
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "pretrain";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What decides the pretraining of an arm.
 pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Recipe> {

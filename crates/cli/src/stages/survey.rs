@@ -45,6 +45,8 @@ pub(crate) struct BaseModel {
     pub(crate) tokenizer: Hash,
     /// Whether it can predict masked tokens.
     pub(crate) has_head: bool,
+    /// Whether it has a pooler.
+    pub(crate) has_pooler: bool,
     /// Its parameters.
     pub(crate) num_parameters: usize,
     /// Every source it goes back to, where it says so.
@@ -87,6 +89,7 @@ impl Survey {
             hash: hash_files(dir, &model_files(dir)?)?,
             tokenizer: hash_files(dir, &tokenizer_files(dir))?,
             has_head: model.accounting.has(Part::MlmHead),
+            has_pooler: model.accounting.has(Part::Pooler),
             num_parameters: model.weights.num_parameters(),
             lineage: lineage_of(dir)?,
         });
