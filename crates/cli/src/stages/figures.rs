@@ -29,7 +29,6 @@ pub(crate) fn of(stage: &str, summary: &Value) -> String {
             count(&summary["rows"]["mixed"], "mixed"),
             count(&summary["rows"]["drawn"], "drawn"),
         ],
-        "eval" => vec![answer(summary)],
         "head" | "pretrain" => vec![count(&summary["steps"], "steps"), losses(summary)],
         _ => Vec::new(),
     };
@@ -39,17 +38,6 @@ pub(crate) fn of(stage: &str, summary: &Value) -> String {
 fn warnings(summary: &Value) -> Option<String> {
     let count = summary["warnings"].as_array()?.len();
     (count > 0).then(|| format!("{count} warnings"))
-}
-
-/// Which model answered which task how well.
-fn answer(summary: &Value) -> Option<String> {
-    let (asked, task) = (summary["asked"].as_str()?, summary["task"].as_str()?);
-    let figure = match (summary["skipped"].as_str(), summary["value"].as_f64()) {
-        (Some(reason), _) => format!("SKIPPED, {reason}"),
-        (None, Some(value)) => format!("{} {value:.4}", summary["metric"].as_str()?),
-        (None, None) => "undefined".to_owned(),
-    };
-    Some(format!("{asked}, {task}: {figure}"))
 }
 
 /// Bits per character of each language, at step 0 and at the end.

@@ -12,7 +12,8 @@ use serde_json::Value;
 use super::card::tier_name;
 use crate::output::grouped;
 
-fn table(title: &str, note: &str, words: &[&str], numbers: &[&str]) -> Table {
+/// A table without rows: columns of `words`, then of `numbers`.
+pub(crate) fn table(title: &str, note: &str, words: &[&str], numbers: &[&str]) -> Table {
     let left = words.iter().map(|name| TableColumn::left(name));
     let right = numbers.iter().map(|name| TableColumn::right(name));
     Table {
@@ -23,7 +24,8 @@ fn table(title: &str, note: &str, words: &[&str], numbers: &[&str]) -> Table {
     }
 }
 
-fn row(cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
+/// A row in which nothing stands out.
+pub(crate) fn row(cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
     cells.into_iter().map(Cell::plain).collect()
 }
 

@@ -6,12 +6,13 @@ use std::path::Path;
 use anyhow::Context as _;
 use bimed_artifact::Manifest;
 use bimed_corpus::CorpusSummary;
-use bimed_eval::{Cell, Table, TableColumn};
+use bimed_eval::Table;
 use bimed_vocab::{EncodeSummary, Split, TokenStore};
 use serde_json::json;
 
 use super::page::{Page, counted};
 use crate::output::grouped;
+use crate::stages::tables::{row, table};
 
 /// What the stage recorded of a corpus.
 ///
@@ -62,21 +63,6 @@ pub(super) fn show(summary: &CorpusSummary, page: &mut Page) -> anyhow::Result<(
         page.table(rejected);
     }
     page.put("corpus", summary)
-}
-
-fn row(cells: impl IntoIterator<Item = String>) -> Vec<Cell> {
-    cells.into_iter().map(Cell::plain).collect()
-}
-
-fn table(title: &str, note: &str, words: &[&str], numbers: &[&str]) -> Table {
-    let left = words.iter().map(|name| TableColumn::left(name));
-    let right = numbers.iter().map(|name| TableColumn::right(name));
-    Table {
-        title: title.to_owned(),
-        note: note.to_owned(),
-        columns: left.chain(right).collect(),
-        rows: Vec::new(),
-    }
 }
 
 fn documents(summary: &CorpusSummary) -> Table {
