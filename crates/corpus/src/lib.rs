@@ -23,8 +23,8 @@ mod summary;
 
 pub use build::build;
 pub use config::{
-    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, RecordUnit, ShardConfig,
-    SourceConfig, SplitConfig,
+    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, Profile, RecordUnit,
+    ShardConfig, SourceConfig, SplitConfig,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{Error, MissingPath, Result};

@@ -17,7 +17,7 @@ use crate::decode::{Decoded, read_text};
 use crate::{Format, Reason, Result, SourceConfig};
 
 /// A record as it stands in its file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct RawRecord {
     /// Its number in the file, from 0.
     pub record: u64,
@@ -25,6 +25,8 @@ pub(crate) struct RawRecord {
     pub id: Option<String>,
     /// The value of the source's `group`.
     pub group: Option<String>,
+    /// The value of the source's `time`.
+    pub time: Option<String>,
     /// Its text.
     pub text: String,
 }
@@ -88,6 +90,6 @@ fn whole(
         out.faults.push((0, Reason::Truncated));
     } else {
         let text = extract(&decoded.text, &mut out.fallbacks);
-        out.records.push(RawRecord { record: 0, id: None, group: None, text });
+        out.records.push(RawRecord { text, ..RawRecord::default() });
     }
 }

@@ -10,6 +10,7 @@ struct Columns {
     text: Vec<usize>,
     id: Option<usize>,
     group: Option<usize>,
+    time: Option<usize>,
 }
 
 pub(super) fn read(
@@ -81,8 +82,9 @@ fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> Result<Colum
     let text = source.text.iter().filter_map(&mut find).collect();
     let id = source.id.as_ref().and_then(&mut find);
     let group = source.group.as_ref().filter(|name| !name.starts_with('@')).and_then(&mut find);
+    let time = source.time.as_ref().and_then(&mut find);
     if needed.is_empty() {
-        return Ok(Columns { text, id, group });
+        return Ok(Columns { text, id, group, time });
     }
     let path = path.to_path_buf();
     // Without a header row the first row is data, which an error must not show.
@@ -103,6 +105,7 @@ fn raw(
         record,
         id: value(columns.id).map(str::to_owned),
         group: value(columns.group).map(str::to_owned),
+        time: value(columns.time).map(str::to_owned),
         text: parts.join(&source.separator),
     }
 }

@@ -113,6 +113,7 @@ impl Values<'_> {
             record,
             id: scalar(&self.source.id).or_else(|| key.cloned()),
             group: scalar(&self.source.group),
+            time: scalar(&self.source.time),
             text: parts.join(&self.source.separator),
         });
     }

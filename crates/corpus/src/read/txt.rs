@@ -26,9 +26,8 @@ pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecor
     let records = texts.into_iter().enumerate().filter(|(_, text)| !text.trim().is_empty());
     out.records.extend(records.map(|(record, text)| RawRecord {
         record: record as u64,
-        id: None,
-        group: None,
         text,
+        ..RawRecord::default()
     }));
     if out.records.is_empty() && out.faults.is_empty() {
         out.faults.push((0, Reason::Empty));

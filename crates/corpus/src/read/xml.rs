@@ -139,6 +139,7 @@ impl<'a> Walk<'a> {
                 id: self.id.take(),
                 group: self.group.take(),
                 text: parts.join(&self.source.separator),
+                ..RawRecord::default()
             });
             self.parts.clear();
             self.next += 1;
