@@ -1,5 +1,7 @@
 //! The `[vocab]` section.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use crate::options::TokenizerOptions;
@@ -12,8 +14,21 @@ pub enum Policy {
     /// A new vocabulary is trained; rows are matched by their tokens.
     #[default]
     Replace,
+    /// The base's rows stay as they are and new ones are appended.
+    Extend,
     /// The base's vocabulary stays; nothing is trained.
     Keep,
+}
+
+impl Policy {
+    /// The name as it stands in an experiment file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Extend => "extend",
+            Self::Keep => "keep",
+        }
+    }
 }
 
 /// What to do when the text gives fewer tokens than were asked for.
@@ -46,6 +61,11 @@ pub struct Quota {
 pub struct VocabConfig {
     /// What becomes of the base's vocabulary.
     pub policy: Policy,
+    /// Under `extend`, the rows that are appended; may be absent where `words` gives them.
+    pub add_rows: Option<usize>,
+    /// Under `extend`, a file whose words are appended, one entry a line; without it the corpus
+    /// gives the rows.
+    pub words: Option<PathBuf>,
     /// Rows, specials included; 100 to 4,000,000. Source: 45,000 in Jo et al. 2025.
     pub size: usize,
     /// Rows by script; without it the frequencies decide.
@@ -75,7 +95,13 @@ pub struct VocabConfig {
     pub max_token_chars: usize,
     /// The longest token of digits in characters, from 1; keeps numbers of persons out.
     pub max_token_digits: usize,
-    /// How often rows that the longest match never uses are dropped and refilled; 0 to 10.
+    /// Texts that may not become tokens, at a word's start or inside; each one word of two
+    /// characters or more.
+    pub deny: Vec<String>,
+    /// A file of such texts, one a line.
+    pub deny_file: Option<PathBuf>,
+    /// How often at most the rows that the longest match never uses are given to others, until
+    /// none is left; 0 to 100.
     pub prune_rounds: usize,
 }
 
@@ -83,6 +109,8 @@ impl Default for VocabConfig {
     fn default() -> Self {
         Self {
             policy: Policy::Replace,
+            add_rows: None,
+            words: None,
             size: 45_000,
             quota: None,
             on_shortfall: OnShortfall::Refill,
@@ -97,7 +125,9 @@ impl Default for VocabConfig {
             min_groups: 11,
             max_token_chars: 20,
             max_token_digits: 4,
-            prune_rounds: 1,
+            deny: Vec::new(),
+            deny_file: None,
+            prune_rounds: 20,
         }
     }
 }
@@ -126,10 +156,30 @@ impl VocabConfig {
         within("size", self.size, 100, 4_000_000);
         within("max_token_chars", self.max_token_chars, 1, 100);
         within("max_token_digits", self.max_token_digits, 1, self.max_token_chars.max(1));
-        within("prune_rounds", self.prune_rounds, 0, 10);
+        within("prune_rounds", self.prune_rounds, 0, 100);
+        if let Some(add_rows) = self.add_rows {
+            within("add_rows", add_rows, 1, 4_000_000);
+        }
         if let Some(quota) = self.quota {
             let room = self.size.saturating_sub(SPECIAL_TOKENS.len() + self.mask_tokens.len());
             within("quota", quota.hangul.saturating_add(quota.latin), 0, room);
+        }
+        let extends = self.policy == Policy::Extend;
+        if extends && self.add_rows.is_none() && self.words.is_none() {
+            fault(
+                "add_rows",
+                "is absent, expected under `policy = \"extend\"` without `words`".into(),
+            );
+        }
+        let only = "is given, expected only with `policy = \"extend\"`";
+        if self.add_rows.is_some() && !extends {
+            fault("add_rows", only.into());
+        }
+        if self.words.is_some() && !extends {
+            fault("words", only.into());
+        }
+        if self.quota.is_some() && extends {
+            fault("quota", "is given, expected only with `policy = \"replace\"`".into());
         }
         if self.min_frequency == 0 {
             fault("min_frequency", "is `0`, expected at least 1".into());

@@ -1,14 +1,11 @@
 //! Documents → how often each segment of a word occurs.
 //!
 //! A segment is a run of one script in a word of BERT's pre-tokenization, so that no token ever
-//! crosses scripts; one that continues a word is marked. Words of private documents count from
-//! `min_groups` distinct groups on.
+//! crosses scripts; one that continues its word begins with `##`. Words of private documents count
+//! from `min_groups` distinct groups on.
 //!
 //! Invariant: sums and unions only, so the order of documents and the number of threads do not
-//! matter; the result is sorted.
-
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+//! matter, except for the order of the segments.
 
 use bimed_artifact::{Context, Unit};
 use rayon::prelude::*;
@@ -17,7 +14,10 @@ use serde::{Deserialize, Serialize};
 use crate::characters::{MARK, class};
 use crate::config::VocabConfig;
 use crate::document::{InputDocument, Split};
-use crate::options::MAX_WORD_CHARS;
+use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
+use crate::private_words::{PrivateWords, group_of};
+use crate::vocabulary::CONTINUATION;
+use crate::word_counts::WordCounts;
 use crate::words::{Splitter, split_added};
 use crate::{Error, Result};
 
@@ -53,46 +53,41 @@ impl CountSummary {
         self.words += other.words;
         self.long_words += other.long_words;
     }
-}
 
-/// A run of one script in a word, and how often it occurs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    pub(crate) text: String,
-    /// It does not begin its word.
-    pub(crate) continues: bool,
-    pub(crate) count: u64,
-}
-
-/// The occurrences of a word.
-#[derive(Debug, Default)]
-struct Occurrences {
-    public: u64,
-    private: u64,
-    /// Distinct groups among private documents, up to the floor.
-    groups: Vec<u64>,
-}
-
-impl Occurrences {
-    fn add_group(&mut self, group: u64, floor: usize) {
-        if self.groups.len() < floor && !self.groups.contains(&group) {
-            self.groups.push(group);
-        }
+    /// Of words that were counted elsewhere.
+    pub(crate) fn of_words(words: &WordCounts) -> Self {
+        let occurrences = words.iter().map(|(_, count)| count).sum();
+        Self { words: occurrences, word_types: words.len() as u64, ..Self::default() }
     }
 
-    fn counted(&self, floor: usize) -> u64 {
-        self.public + if self.groups.len() >= floor { self.private } else { 0 }
+    /// Whether `word` is short enough to have tokens; counts it.
+    fn takes(&mut self, word: &str) -> bool {
+        let is_long = word.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS;
+        self.long_words += u64::from(is_long);
+        self.words += u64::from(!is_long);
+        !is_long
     }
 }
 
+/// How documents become words.
+struct Rules {
+    options: TokenizerOptions,
+    /// Tokens that are matched literally, longest first.
+    added: Vec<(String, u32)>,
+    min_groups: usize,
+}
+
+/// What one thread counts.
 #[derive(Default)]
 struct Shard {
-    words: HashMap<Box<str>, Occurrences>,
+    public: WordCounts,
+    private: PrivateWords,
     summary: CountSummary,
+    splitter: Splitter,
 }
 
 impl Shard {
-    fn add(&mut self, document: &InputDocument, added: &[(String, u32)], config: &VocabConfig) {
+    fn add(&mut self, document: &InputDocument, rules: &Rules) {
         if document.split == Split::Valid {
             self.summary.valid_documents += 1;
             return;
@@ -100,73 +95,51 @@ impl Shard {
         self.summary.documents += 1;
         self.summary.bytes += document.text.len() as u64;
         let group = document.private.then(|| group_of(document));
-        let options = config.tokenizer_options();
-        let mut splitter = Splitter::default();
         let mut count = |word: &str| {
-            if word.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
-                self.summary.long_words += 1;
-                return;
-            }
-            self.summary.words += 1;
-            if !self.words.contains_key(word) {
-                self.words.insert(word.into(), Occurrences::default());
-            }
-            if let Some(entry) = self.words.get_mut(word) {
+            if self.summary.takes(word) {
                 match group {
-                    None => entry.public += 1,
-                    Some(group) => {
-                        entry.private += 1;
-                        entry.add_group(group, config.min_groups);
-                    }
+                    None => drop(self.public.add(word, 1)),
+                    Some(group) => self.private.add(word, group, rules.min_groups),
                 }
             }
         };
-        split_added(&document.text, added, |part, offset, token| {
+        split_added(&document.text, &rules.added, |part, offset, token| {
             if token.is_none() {
-                splitter.run::<false>(part, offset, &options, &mut |word, _| count(word));
+                let splitter = &mut self.splitter;
+                splitter.run::<false>(part, offset, &rules.options, &mut |word, _| count(word));
             }
         });
     }
 
-    fn merge(mut self, other: Self, floor: usize) -> Self {
-        self.summary.add(&other.summary);
-        if self.words.len() < other.words.len() {
-            return Self { summary: self.summary, words: other.words }
-                .take_words(self.words, floor);
+    fn merge(self, other: Self, min_groups: usize) -> Self {
+        let mut summary = self.summary;
+        summary.add(&other.summary);
+        Self {
+            public: self.public.merge(other.public),
+            private: self.private.merge(other.private, min_groups),
+            summary,
+            splitter: self.splitter,
         }
-        self.take_words(other.words, floor)
     }
 
-    fn take_words(mut self, words: HashMap<Box<str>, Occurrences>, floor: usize) -> Self {
-        for (word, from) in words {
-            let entry = self.words.entry(word).or_default();
-            entry.public += from.public;
-            entry.private += from.private;
-            for group in from.groups {
-                entry.add_group(group, floor);
-            }
-        }
-        self
+    /// The words that count: public ones, and private ones from the floor on.
+    fn finish(self, min_groups: usize) -> (WordCounts, CountSummary) {
+        let (mut words, mut summary) = (self.public, self.summary);
+        let (types, occurrences) = self.private.release(min_groups, &mut words);
+        summary.private_types_below_floor = types;
+        summary.private_words_below_floor = occurrences;
+        summary.word_types = words.len() as u64;
+        (words, summary)
     }
 }
 
-/// Whom a private document is about. Without a group, equal texts are one: a copied document is not
-/// another patient.
-fn group_of(document: &InputDocument) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    match &document.group {
-        Some(group) => (0u8, group).hash(&mut hasher),
-        None => (1u8, &document.text).hash(&mut hasher),
-    }
-    hasher.finish()
-}
-
-/// Counts the training documents.
+/// Counts the words of the training documents.
 pub(crate) fn count<E>(
     documents: impl IntoIterator<Item = Result<InputDocument, E>>,
+    options: TokenizerOptions,
     config: &VocabConfig,
     context: &Context<'_>,
-) -> Result<(Vec<Segment>, CountSummary)>
+) -> Result<(WordCounts, CountSummary)>
 where
     E: std::error::Error + Send + Sync + 'static,
 {
@@ -174,83 +147,110 @@ where
     let mut added: Vec<(String, u32)> =
         config.mask_tokens.iter().map(|token| (token.clone(), 0)).collect();
     added.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
+    let rules = Rules { options, added, min_groups: config.min_groups };
     let mut shards: Vec<Shard> = Vec::new();
     shards.resize_with(rayon::current_num_threads(), Shard::default);
-    let mut batch: Vec<InputDocument> = Vec::new();
+    let mut documents = documents.into_iter();
+    let mut batch = next_batch(&mut documents)?;
+    while !batch.is_empty() {
+        context.cancel.check()?;
+        let bytes: usize = batch.iter().map(|document| document.text.len()).sum();
+        // The next batch is read while this one is counted.
+        batch = rayon::in_place_scope(|scope| {
+            scope.spawn(|_| count_batch(&mut shards, &batch, &rules));
+            next_batch(&mut documents)
+        })?;
+        context.progress.advance(bytes as u64);
+    }
+    let whole = shards.into_iter().reduce(|a, b| a.merge(b, config.min_groups)).unwrap_or_default();
+    context.progress.end();
+    Ok(whole.finish(config.min_groups))
+}
+
+fn next_batch<E>(
+    documents: &mut impl Iterator<Item = Result<InputDocument, E>>,
+) -> Result<Vec<InputDocument>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let mut batch = Vec::new();
     let mut bytes = 0;
-    for document in documents {
+    while bytes < BATCH_BYTES
+        && let Some(document) = documents.next()
+    {
         let document = document.map_err(|error| Error::Documents(Box::new(error)))?;
         bytes += document.text.len();
         batch.push(document);
-        if bytes >= BATCH_BYTES {
-            context.cancel.check()?;
-            count_batch(&mut shards, &batch, &added, config);
-            context.progress.advance(bytes as u64);
-            batch.clear();
-            bytes = 0;
-        }
     }
-    count_batch(&mut shards, &batch, &added, config);
-    context.progress.advance(bytes as u64);
-    let whole = shards.into_iter().reduce(|a, b| a.merge(b, config.min_groups)).unwrap_or_default();
-    context.progress.end();
-    Ok(segments(whole, config))
+    Ok(batch)
 }
 
-fn count_batch(
-    shards: &mut [Shard],
-    batch: &[InputDocument],
-    added: &[(String, u32)],
-    config: &VocabConfig,
-) {
+fn count_batch(shards: &mut [Shard], batch: &[InputDocument], rules: &Rules) {
     let size = batch.len().div_ceil(shards.len()).max(1);
     shards.par_iter_mut().zip(batch.par_chunks(size)).for_each(|(shard, documents)| {
         for document in documents {
-            shard.add(document, added, config);
+            shard.add(document, rules);
         }
     });
 }
 
-fn segments(shard: Shard, config: &VocabConfig) -> (Vec<Segment>, CountSummary) {
-    let mut summary = shard.summary;
-    let mut counts: HashMap<(Box<str>, bool), u64> = HashMap::new();
-    for (word, entry) in shard.words {
-        if entry.private > 0 && entry.groups.len() < config.min_groups {
-            summary.private_types_below_floor += 1;
-            summary.private_words_below_floor += entry.private;
-        }
-        let count = entry.counted(config.min_groups);
-        if count == 0 {
-            continue;
-        }
-        summary.word_types += 1;
-        for (index, run) in script_runs(&word).into_iter().enumerate() {
-            *counts.entry((run.into(), index > 0)).or_default() += count;
+/// Cuts words into segments, in place: a word of several scripts ends with no occurrence.
+pub(crate) fn segments(mut words: WordCounts) -> WordCounts {
+    let mut segment = String::new();
+    for index in 0..words.len() {
+        let Some(first) = first_run(words.word(index)) else { continue };
+        let (word, count) = (words.word(index).to_owned(), words.count(index));
+        words.clear(index);
+        words.add(&word[..first], count);
+        let mut rest = &word[first..];
+        while !rest.is_empty() {
+            let run = first_run(rest).unwrap_or(rest.len());
+            segment.clear();
+            segment.push_str(CONTINUATION);
+            segment.push_str(&rest[..run]);
+            words.add(&segment, count);
+            rest = &rest[run..];
         }
     }
-    let mut segments: Vec<Segment> = counts
-        .into_iter()
-        .map(|((text, continues), count)| Segment { text: text.into(), continues, count })
-        .collect();
-    segments.par_sort_unstable_by(|a, b| (&a.text, a.continues).cmp(&(&b.text, b.continues)));
-    (segments, summary)
+    words
 }
 
-/// The runs of one script of a word; a mark belongs to what it stands on.
-fn script_runs(word: &str) -> Vec<&str> {
-    let mut runs = Vec::new();
-    let (mut from, mut previous) = (0, None);
+/// The length of the first run of one script, where it is not the whole word; a mark belongs to
+/// what it stands on.
+fn first_run(word: &str) -> Option<usize> {
+    let mut previous = None;
     for (at, c) in word.char_indices() {
         let class = class(c);
         if class.is(MARK) && previous.is_some() {
             continue;
         }
         if previous.is_some_and(|script| script != class.script) {
-            runs.push(&word[from..at]);
-            from = at;
+            return Some(at);
         }
         previous = Some(class.script);
     }
-    runs.push(&word[from..]);
-    runs
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_several_scripts_become_their_runs() {
+        let mut words = WordCounts::default();
+        for (word, count) in [("CT상", 3), ("상", 5), ("T2강조", 2), ("e\u{301}x", 1), ("##", 7)]
+        {
+            words.add(word, count);
+        }
+        let segments = segments(words);
+        let of = |segment: &str| {
+            let found = (0..segments.len()).find(|&index| segments.word(index) == segment);
+            found.map(|index| segments.count(index))
+        };
+        assert_eq!([of("CT상"), of("T2강조")], [Some(0); 2]);
+        assert_eq!([of("CT"), of("##상"), of("상")], [Some(3), Some(3), Some(5)]);
+        assert_eq!([of("T"), of("##2"), of("##강조")], [Some(2); 3]);
+        assert_eq!([of("e\u{301}x"), of("##")], [Some(1), Some(7)]);
+    }
 }

@@ -60,6 +60,19 @@ pub enum Error {
     /// Config values out of range.
     #[error("{}", list(.0))]
     Config(Vec<(String, String)>),
+    /// There is nothing to train on.
+    #[error(
+        "found no word to train on in {documents} documents ({valid_documents} more are held out, \
+         {private_types_below_floor} private words are below the floor of groups), expected text"
+    )]
+    NoWords {
+        /// Documents that were counted.
+        documents: u64,
+        /// Documents that are held out.
+        valid_documents: u64,
+        /// Distinct words of private documents below the floor.
+        private_types_below_floor: u64,
+    },
     /// The text ran out of pairs before the vocabulary had its size.
     #[error("the text gives {found} {what} tokens, expected {expected}")]
     Shortfall {
@@ -95,6 +108,9 @@ impl Error {
                  `on_shortfall = \"refill\"`"
                     .into(),
             ),
+            Self::NoWords { private_types_below_floor: 1.., .. } => {
+                Some("lower `min_groups`, or give text of more patients".into())
+            }
             Self::TooSmall { .. } => {
                 Some("raise `size`, or lower `coverage` or `seed_hangul`".into())
             }

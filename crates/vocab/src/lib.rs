@@ -7,18 +7,24 @@
 //! Invariant: the same documents and config give the same bytes, whatever their order and the
 //! number of threads; no message holds text of a document.
 
+mod alphabet;
 mod characters;
 mod config;
 mod count;
+mod deny;
 mod document;
 mod encode;
 mod error;
+mod extend;
 mod files;
+mod longest;
 mod merge;
 mod normalize;
 mod options;
 mod pieces;
+mod private_words;
 mod report;
+mod room;
 mod row_map;
 mod script;
 mod store;
@@ -26,6 +32,8 @@ mod tokenizer;
 mod train;
 mod trie;
 mod vocabulary;
+mod word_counts;
+mod word_list;
 mod words;
 
 pub use config::{OnShortfall, Policy, Quota, VocabConfig};
@@ -33,13 +41,16 @@ pub use count::CountSummary;
 pub use document::{InputDocument, Split};
 pub use encode::{EncodeConfig, EncodeCounts, EncodeSummary, encode};
 pub use error::{Error, Result};
+pub use extend::{WordListSummary, extend, extend_by_words};
 pub use files::{BERT_MAX_LENGTH, save_tokenizer};
 pub use options::{MAX_WORD_CHARS, TokenizerOptions};
 pub use pieces::{Composition, RowsByScript};
 pub use report::{Overlap, TextMeasures, VocabReport, VocabularyReport, report};
+pub use room::Refilled;
 pub use row_map::{Init, Method, Provenance, RowOrigin, fill_row_map};
 pub use script::Script;
 pub use store::{DocumentEntry, SENTENCE_START, TokenStore, WORD_START};
 pub use tokenizer::{Encoding, Tokenizer};
-pub use train::{VocabSummary, train};
+pub use train::{VocabSummary, train, train_words};
 pub use vocabulary::{CONTINUATION, SPECIAL_TOKENS, Specials, Vocab};
+pub use word_counts::WordCounts;

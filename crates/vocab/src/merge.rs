@@ -3,15 +3,19 @@
 //! It knows nothing of documents. Invariant: which merge comes next depends on the counts and the
 //! tokens' texts alone; of equal counts, the text that sorts first wins.
 
-use std::collections::{BTreeSet, BinaryHeap, HashMap};
+use std::collections::{BTreeSet, BinaryHeap};
 
 use bimed_artifact::Context;
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Result;
-use crate::count::Segment;
-use crate::pieces::token_script;
+use crate::longest::LongestMatch;
+use crate::pieces::{surface, token_script};
+use crate::room::{Room, pool};
 use crate::script::Script;
 use crate::vocabulary::CONTINUATION;
+use crate::word_counts::WordCounts;
 
 type Pair = (u32, u32);
 
@@ -22,36 +26,18 @@ pub(crate) struct Symbol {
     pub(crate) token: String,
     chars: usize,
     script: Script,
-    /// Whether it has a row. A pruned symbol still takes part in merges.
+    /// Whether it has a row of the new ones. A pruned symbol still takes part in merges.
     pub(crate) row: bool,
 }
 
-/// How many rows each script may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Room {
-    /// Rows with Hangul.
-    pub(crate) hangul: usize,
-    /// Rows with Latin.
-    pub(crate) latin: usize,
-    /// All other rows.
-    pub(crate) other: usize,
-    /// All rows together.
-    pub(crate) total: usize,
-}
-
-/// Which pool of [`Room`] a script draws on.
-fn pool(script: Script) -> usize {
-    match script {
-        Script::Hangul => 0,
-        Script::Latin => 1,
-        _ => 2,
-    }
-}
-
-impl Room {
-    fn of(self, pool: usize) -> usize {
-        [self.hangul, self.latin, self.other][pool]
-    }
+/// What no token may exceed, or be.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) min_frequency: u64,
+    pub(crate) max_chars: usize,
+    pub(crate) max_digits: usize,
+    /// Texts, without `##`, that no merge may make.
+    pub(crate) denied: FxHashSet<String>,
 }
 
 #[derive(Debug, Default)]
@@ -61,114 +47,187 @@ struct PairInfo {
     segments: Vec<u32>,
 }
 
+impl PairInfo {
+    fn add(&mut self, count: u64, segment: u32) {
+        self.count += count;
+        if self.segments.last() != Some(&segment) {
+            self.segments.push(segment);
+        }
+    }
+
+    fn append(&mut self, other: Self) {
+        self.count += other.count;
+        if self.segments.is_empty() {
+            self.segments = other.segments;
+        } else {
+            self.segments.extend(other.segments);
+        }
+    }
+}
+
+/// The symbols that stand on one side of a merged pair.
+#[derive(Debug, Default)]
+struct Neighbours {
+    /// By symbol.
+    found: Vec<PairInfo>,
+    symbols: Vec<u32>,
+}
+
+impl Neighbours {
+    fn add(&mut self, symbol: u32, count: u64, segment: u32) {
+        let at = symbol as usize;
+        if at >= self.found.len() {
+            self.found.resize_with(at + 1, PairInfo::default);
+        }
+        if self.found[at].count == 0 {
+            self.symbols.push(symbol);
+        }
+        self.found[at].add(count, segment);
+    }
+
+    fn drain(&mut self) -> impl Iterator<Item = (u32, PairInfo)> {
+        let found = &mut self.found;
+        self.symbols.drain(..).map(|symbol| (symbol, std::mem::take(&mut found[symbol as usize])))
+    }
+}
+
+/// A segment: a stretch of the symbols, and how often it occurs.
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    count: u64,
+    from: u32,
+    len: u32,
+}
+
+impl Segment {
+    fn of(self, symbols: &[u32]) -> &[u32] {
+        &symbols[self.from as usize..(self.from + self.len) as usize]
+    }
+}
+
 /// The state of the merges.
 pub(crate) struct Merger {
+    /// The base's, the alphabet, then one for each merge.
     pub(crate) symbols: Vec<Symbol>,
-    ids: HashMap<String, u32>,
+    /// How many of them are the base's.
+    pub(crate) base_rows: usize,
+    ids: FxHashMap<String, u32>,
+    /// The symbols of all segments.
     flat: Vec<u32>,
-    /// Of each segment: its first symbol in `flat`, and how many it has.
-    segments: Vec<(u32, u32)>,
-    counts: Vec<u64>,
-    pairs: HashMap<Pair, PairInfo>,
+    segments: Vec<Segment>,
+    pairs: FxHashMap<Pair, PairInfo>,
     heap: BinaryHeap<(u64, Pair)>,
     /// Pairs of the highest count, by the text they make.
     ties: BTreeSet<(String, Pair)>,
     tie_count: u64,
     rows: [usize; 3],
     limits: Limits,
+    left: Neighbours,
+    right: Neighbours,
     pub(crate) merges: u64,
     /// The count of the rarest merge.
     pub(crate) lowest_count: u64,
 }
 
-/// What no token may exceed.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
-    pub(crate) min_frequency: u64,
-    pub(crate) max_chars: usize,
-    pub(crate) max_digits: usize,
+/// Segments that hold a character without a symbol, left out of the merges.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    pub(crate) segments: u64,
+    pub(crate) occurrences: u64,
 }
 
 impl Merger {
-    /// Starts from an alphabet (tokens of one character, in row order). Segments with any other
-    /// character are left out; their number and occurrences are returned.
+    /// Starts from symbols that segments are split into, longest first; `base` of them have a row
+    /// already, the others take new ones.
     pub(crate) fn new(
-        alphabet: Vec<String>,
-        segments: &[Segment],
+        base: &[String],
+        alphabet: &[String],
+        segments: &WordCounts,
         limits: Limits,
-    ) -> (Self, u64, u64) {
+    ) -> (Self, LeftOut) {
         let mut merger = Self {
             symbols: Vec::new(),
-            ids: HashMap::new(),
+            base_rows: base.len(),
+            ids: FxHashMap::default(),
             flat: Vec::new(),
             segments: Vec::new(),
-            counts: Vec::new(),
-            pairs: HashMap::new(),
+            pairs: FxHashMap::default(),
             heap: BinaryHeap::new(),
             ties: BTreeSet::new(),
             tie_count: 0,
             rows: [0; 3],
             limits,
+            left: Neighbours::default(),
+            right: Neighbours::default(),
             merges: 0,
             lowest_count: 0,
         };
+        for token in base {
+            merger.add_symbol(token.clone(), false);
+        }
         for token in alphabet {
-            merger.add_symbol(token);
+            merger.add_symbol(token.clone(), true);
         }
-        let (mut left_out, mut occurrences) = (0, 0);
-        for segment in segments {
-            if !merger.add_segment(segment) {
-                left_out += 1;
-                occurrences += segment.count;
-            }
-        }
-        for index in 0..merger.segments.len() {
-            let symbols = merger.symbols_of(index);
-            let pairs: Vec<Pair> = symbols.windows(2).map(|w| (w[0], w[1])).collect();
-            for pair in pairs {
-                let info = merger.pairs.entry(pair).or_default();
-                info.count += merger.counts[index];
-                if info.segments.last() != Some(&(index as u32)) {
-                    info.segments.push(index as u32);
-                }
-            }
-        }
-        (merger, left_out, occurrences)
+        let left_out = merger.add_segments(segments);
+        merger.pairs = merger.count_pairs();
+        (merger, left_out)
     }
 
-    fn add_symbol(&mut self, token: String) -> u32 {
-        let text = token.strip_prefix(CONTINUATION).unwrap_or(&token);
-        let (chars, script) = (text.chars().count(), token_script(&token));
+    fn add_symbol(&mut self, token: String, row: bool) -> u32 {
+        let (chars, script) = (surface(&token).1.chars().count(), token_script(&token));
         let id = self.symbols.len() as u32;
-        self.rows[pool(script)] += 1;
+        self.rows[pool(script)] += usize::from(row);
         self.ids.insert(token.clone(), id);
-        self.symbols.push(Symbol { token, chars, script, row: true });
+        self.symbols.push(Symbol { token, chars, script, row });
         id
     }
 
-    fn add_segment(&mut self, segment: &Segment) -> bool {
-        let from = self.flat.len();
-        let mut token = String::new();
-        for (index, c) in segment.text.chars().enumerate() {
-            token.clear();
-            if segment.continues || index > 0 {
-                token.push_str(CONTINUATION);
-            }
-            token.push(c);
-            let Some(&id) = self.ids.get(&token) else {
+    fn add_segments(&mut self, words: &WordCounts) -> LeftOut {
+        let symbols = self.symbols.iter().zip(0u32..);
+        let longest = LongestMatch::new(symbols.map(|(symbol, id)| (symbol.token.as_str(), id)));
+        let mut left_out = LeftOut::default();
+        for (word, count) in words.iter().filter(|(_, count)| *count > 0) {
+            let from = self.flat.len();
+            if !longest.split(word, |id| self.flat.push(id)) {
                 self.flat.truncate(from);
-                return false;
-            };
-            self.flat.push(id);
+                left_out.segments += 1;
+                left_out.occurrences += count;
+            } else if self.flat.len() - from == 1 {
+                // Nothing to merge.
+                self.flat.truncate(from);
+            } else {
+                let len = (self.flat.len() - from) as u32;
+                self.segments.push(Segment { count, from: from as u32, len });
+            }
         }
-        self.segments.push((from as u32, (self.flat.len() - from) as u32));
-        self.counts.push(segment.count);
-        true
+        self.flat.shrink_to_fit();
+        self.segments.shrink_to_fit();
+        left_out
     }
 
-    fn symbols_of(&self, segment: usize) -> &[u32] {
-        let (from, len) = self.segments[segment];
-        &self.flat[from as usize..(from + len) as usize]
+    fn count_pairs(&self) -> FxHashMap<Pair, PairInfo> {
+        let size = self.segments.len().div_ceil(rayon::current_num_threads()).max(1);
+        let parts: Vec<FxHashMap<Pair, PairInfo>> = self
+            .segments
+            .par_chunks(size)
+            .enumerate()
+            .map(|(chunk, segments)| {
+                let mut pairs: FxHashMap<Pair, PairInfo> = FxHashMap::default();
+                for (segment, id) in segments.iter().zip((chunk * size) as u32..) {
+                    for window in segment.of(&self.flat).windows(2) {
+                        pairs.entry((window[0], window[1])).or_default().add(segment.count, id);
+                    }
+                }
+                pairs
+            })
+            .collect();
+        let add = |mut all: FxHashMap<Pair, PairInfo>, part: FxHashMap<Pair, PairInfo>| {
+            for (pair, info) in part {
+                all.entry(pair).or_default().append(info);
+            }
+            all
+        };
+        parts.into_iter().reduce(add).unwrap_or_default()
     }
 
     /// Rows of Hangul, Latin, the rest.
@@ -192,7 +251,7 @@ impl Merger {
                 Some(&id) => id,
                 None => {
                     context.progress.advance(1);
-                    self.add_symbol(token)
+                    self.add_symbol(token, true)
                 }
             };
             self.apply(pair, id);
@@ -260,67 +319,69 @@ impl Merger {
         let script = left.script.min(right.script);
         let longest =
             if script == Script::Digit { self.limits.max_digits } else { self.limits.max_chars };
-        let pool = pool(script);
-        chars <= longest && (self.ids.contains_key(token) || self.rows[pool] < room.of(pool))
+        chars <= longest
+            && (self.ids.contains_key(token) || room.has(pool(script), self.rows))
+            && !self.limits.denied.contains(surface(token).1)
     }
 
     /// Replaces `pair` by `id` in every segment that holds it.
     fn apply(&mut self, pair: Pair, id: u32) {
         let Some(info) = self.pairs.remove(&pair) else { return };
-        let mut added: HashMap<Pair, PairInfo> = HashMap::new();
-        for &segment in &info.segments {
-            self.replace(segment, pair, id, &mut added);
+        let mut between = PairInfo::default();
+        for segment in info.segments {
+            self.replace(segment, pair, id, &mut between);
         }
-        for (pair, more) in added {
-            let info = self.pairs.entry(pair).or_default();
-            info.count += more.count;
-            info.segments.extend(more.segments);
-            self.heap.push((info.count, pair));
+        let (mut left, mut right) =
+            (std::mem::take(&mut self.left), std::mem::take(&mut self.right));
+        for (symbol, found) in left.drain() {
+            self.exchange((symbol, pair.0), (symbol, id), found);
         }
+        for (symbol, found) in right.drain() {
+            self.exchange((pair.1, symbol), (id, symbol), found);
+        }
+        if between.count > 0 {
+            self.exchange((pair.1, pair.0), (id, id), between);
+        }
+        (self.left, self.right) = (left, right);
     }
 
-    fn replace(&mut self, segment: u32, pair: Pair, id: u32, added: &mut HashMap<Pair, PairInfo>) {
-        let (from, len) = self.segments[segment as usize];
-        let count = self.counts[segment as usize];
-        let (from, len) = (from as usize, len as usize);
-        let symbols = &mut self.flat[from..from + len];
-        if !symbols.windows(2).any(|w| (w[0], w[1]) == pair) {
-            return;
-        }
-        for window in symbols.windows(2) {
-            let old = (window[0], window[1]);
-            if old != pair
-                && let Some(info) = self.pairs.get_mut(&old)
-            {
-                info.count -= count;
+    /// Where `old` stood, `new` stands now. The merged pair itself is gone already.
+    fn exchange(&mut self, old: Pair, new: Pair, found: PairInfo) {
+        if let Some(info) = self.pairs.get_mut(&old) {
+            info.count -= found.count;
+            if info.count == 0 {
+                self.pairs.remove(&old);
             }
         }
+        let info = self.pairs.entry(new).or_default();
+        info.append(found);
+        self.heap.push((info.count, new));
+    }
+
+    /// Replaces `pair` by `id` in one segment, from the left, and notes what stood beside it.
+    fn replace(&mut self, segment: u32, pair: Pair, id: u32, between: &mut PairInfo) {
+        let Segment { count, from, len } = self.segments[segment as usize];
+        let symbols = &mut self.flat[from as usize..(from + len) as usize];
         let (mut read, mut write) = (0, 0);
-        while read < len {
-            if read + 1 < len && (symbols[read], symbols[read + 1]) == pair {
-                symbols[write] = id;
-                read += 2;
-            } else {
-                symbols[write] = symbols[read];
-                read += 1;
-            }
-            write += 1;
-        }
-        self.segments[segment as usize].1 = write as u32;
-        for window in symbols[..write].windows(2) {
-            let new = (window[0], window[1]);
-            let info = match self.pairs.get_mut(&new) {
-                Some(info) if new.0 != id && new.1 != id => {
-                    info.count += count;
-                    continue;
+        let mut behind_new = false;
+        while read < symbols.len() {
+            let symbol = symbols[read];
+            let merges = symbol == pair.0 && symbols.get(read + 1) == Some(&pair.1);
+            if merges {
+                match write {
+                    0 => {}
+                    _ if behind_new => between.add(count, segment),
+                    _ => self.left.add(symbols[write - 1], count, segment),
                 }
-                _ => added.entry(new).or_default(),
-            };
-            info.count += count;
-            if info.segments.last() != Some(&segment) {
-                info.segments.push(segment);
+            } else if behind_new {
+                self.right.add(symbol, count, segment);
             }
+            symbols[write] = if merges { id } else { symbol };
+            read += 1 + usize::from(merges);
+            write += 1;
+            behind_new = merges;
         }
+        self.segments[segment as usize].len = write as u32;
     }
 
     /// Takes the rows of `tokens` away; they are not given again.

@@ -114,6 +114,8 @@ pub fn fill_row_map(
         return Err(Error::Config(vec![("init".into(), message.into())]));
     }
     let old_rows = old.vocab().len();
+    // A base that was extended keeps its rows, whatever the chain does with new ones.
+    let extends = new.tokens().starts_with(old.vocab().tokens());
     let roles: BTreeMap<u32, u32> =
         new.specials().rows().into_iter().zip(old.vocab().specials().rows()).collect();
     let mut filler = Filler { old, splitter: Splitter::default() };
@@ -125,6 +127,7 @@ pub fn fill_row_map(
     for (row, token) in (0u32..).zip(new.tokens()) {
         let (method, ids) = match roles.get(&row) {
             Some(&id) => (Method::Special, vec![id]),
+            None if extends && (row as usize) < old_rows => (Method::Copy, vec![row]),
             None => filler.fill(token, init),
         };
         for &id in &ids {
@@ -321,6 +324,18 @@ mod tests {
         let base = old(&["폐렴", "chest"], TokenizerOptions::cased());
         let (map, _) = fill_row_map(&base, base.vocab(), CHAIN, 0).unwrap();
         assert_eq!(map, RowMap::identity(106));
+    }
+
+    #[test]
+    fn an_extended_base_keeps_every_row_whatever_the_chain_is() {
+        let base = old(&["폐렴", "chest"], TokenizerOptions::cased());
+        let mut tokens = base.vocab().tokens().to_vec();
+        tokens.push("흉부".into());
+        let extended = Vocab::new(tokens).unwrap();
+        let (map, provenance) = fill_row_map(&base, &extended, &[Init::Draw], 0).unwrap();
+        assert_eq!(map.rows[..106], RowMap::identity(106).rows);
+        assert_eq!(map.rows[106], Row::Draw);
+        assert_eq!(provenance.rows[105].method, Method::Copy);
     }
 
     #[test]

@@ -4,35 +4,44 @@
 //! from it: ties fall on the text, no token crosses scripts, quotas by script, rows that the longest
 //! match never uses are pruned and refilled, a character has a row only in the places it occurs in.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use bimed_artifact::{Context, Unit};
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 
+use crate::alphabet::{Alphabet, seeds};
 use crate::config::{OnShortfall, Policy, VocabConfig};
-use crate::count::{CountSummary, Segment, count};
+use crate::count::{CountSummary, count, segments};
+use crate::deny::denied;
 use crate::document::InputDocument;
-use crate::merge::{Limits, Merger, Room};
-use crate::pieces::{RowsByScript, ks_x_1001_syllables, token_script};
-use crate::script::Script;
-use crate::trie::{ROOT, Trie};
-use crate::vocabulary::{CONTINUATION, SPECIAL_TOKENS, Vocab};
+use crate::longest::LongestMatch;
+use crate::merge::{Limits, Merger};
+use crate::options::TokenizerOptions;
+use crate::pieces::{RowsByScript, surface, token_script};
+use crate::room::{Refilled, Room, pool};
+use crate::vocabulary::{SPECIAL_TOKENS, Vocab};
+use crate::word_counts::WordCounts;
 use crate::{Error, Result};
 
-/// What [`train`] did.
+/// What was done to make a vocabulary.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VocabSummary {
     /// What was read.
     pub counts: CountSummary,
     /// Rows, all kinds.
     pub rows: usize,
-    /// Specials and mask tokens.
+    /// Rows that are the base's, which is extended.
+    pub base_rows: usize,
+    /// New rows of specials and mask tokens.
     pub special_rows: usize,
-    /// All other rows by script.
+    /// All other new rows by script.
     pub rows_by_script: RowsByScript,
     /// Rows of one character: the alphabet.
     pub alphabet_rows: usize,
+    /// Rows of the alphabet that the longest match of the text never uses: seeded ones.
+    pub unused_seeded_rows: usize,
+    /// And those of the text's own characters, which longer rows cover wherever they occur.
+    pub unused_alphabet_rows: usize,
     /// Characters that the coverage leaves out, and their occurrences.
     pub dropped_chars: u64,
     /// Occurrences of these.
@@ -41,14 +50,20 @@ pub struct VocabSummary {
     pub dropped_segments: u64,
     /// Occurrences of these.
     pub dropped_segment_occurrences: u64,
+    /// Texts that were kept from becoming tokens.
+    pub denied: usize,
     /// Merges done.
     pub merges: u64,
     /// Occurrences of the rarest merged pair.
     pub lowest_merge_count: u64,
-    /// Rows that the longest match never used, replaced by others.
+    /// How often rows were pruned and refilled.
+    pub prune_rounds: usize,
+    /// Merged rows that the longest match never used, replaced by others.
     pub pruned_rows: usize,
+    /// Such rows that are left, because `prune_rounds` was reached.
+    pub dead_rows: usize,
     /// Rows given beyond the quotas because other scripts ran dry.
-    pub refilled_rows: usize,
+    pub refilled: Refilled,
     /// Rows that the text could not fill.
     pub missing_rows: usize,
 }
@@ -56,8 +71,9 @@ pub struct VocabSummary {
 /// Trains a vocabulary on the documents of the training side.
 ///
 /// # Errors
-/// When the config or the documents fail, the alphabet needs more rows than there are, the text
-/// gives fewer tokens than asked for under `on_shortfall = "error"`, or the step is cancelled.
+/// When the config or the documents fail, there is no word to train on, the alphabet needs more rows
+/// than there are, the text gives fewer tokens than asked for under `on_shortfall = "error"`, or the
+/// step is cancelled.
 pub fn train<E>(
     documents: impl IntoIterator<Item = Result<InputDocument, E>>,
     config: &VocabConfig,
@@ -66,215 +82,246 @@ pub fn train<E>(
 where
     E: std::error::Error + Send + Sync + 'static,
 {
-    let mut faults = config.faults();
-    if config.policy == Policy::Keep {
-        faults.push(("policy".into(), "is `keep`, expected `replace` to train".into()));
-    }
-    if !faults.is_empty() {
-        return Err(Error::Config(faults));
-    }
-    let (segments, counts) = count(documents, config, context)?;
-    let alphabet = alphabet(&segments, config);
-    let special_rows = SPECIAL_TOKENS.len() + config.mask_tokens.len();
-    let room = room(config, special_rows);
-    let alphabet_rows = alphabet.tokens.len();
-    check_alphabet(&alphabet.tokens, room, config)?;
-    let limits = Limits {
-        min_frequency: config.min_frequency,
-        max_chars: config.max_token_chars,
-        max_digits: config.max_token_digits,
-    };
-    let (mut merger, dropped_segments, dropped_segment_occurrences) =
-        Merger::new(alphabet.tokens, &segments, limits);
-    context.progress.begin("merge pairs", Some(room.total as u64), Unit::Merges);
-    let (pruned_rows, refilled_rows) =
-        merge(&mut merger, &segments, alphabet_rows, room, config, context)?;
-    context.progress.end();
-    let rows_left = room.total - merger.rows().iter().sum::<usize>();
-    if rows_left > 0 && config.on_shortfall == OnShortfall::Error {
-        return Err(Error::Shortfall {
-            what: "vocabulary",
-            found: config.size - rows_left,
-            expected: config.size,
-        });
-    }
-    let vocab = assemble(&merger, config)?;
-    let mut rows_by_script = RowsByScript::default();
-    for token in &vocab.tokens()[special_rows..] {
-        *rows_by_script.of(token_script(token)) += 1;
-    }
-    let summary = VocabSummary {
-        counts,
-        rows: vocab.len(),
-        special_rows,
-        rows_by_script,
-        alphabet_rows,
-        dropped_chars: alphabet.dropped_chars,
-        dropped_char_occurrences: alphabet.dropped_occurrences,
-        dropped_segments,
-        dropped_segment_occurrences,
-        merges: merger.merges,
-        lowest_merge_count: merger.lowest_count,
-        pruned_rows,
-        refilled_rows,
-        missing_rows: rows_left,
-    };
+    check(config, Policy::Replace)?;
+    let (words, counts) = count(documents, config.tokenizer_options(), config, context)?;
+    train_counted(words, counts, config, context)
+}
+
+/// Trains a vocabulary on words that were normalised, split and counted elsewhere.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_words(
+    words: WordCounts,
+    config: &VocabConfig,
+    context: &Context<'_>,
+) -> Result<(Vocab, VocabSummary)> {
+    check(config, Policy::Replace)?;
+    let counts = CountSummary::of_words(&words);
+    train_counted(words, counts, config, context)
+}
+
+fn train_counted(
+    words: WordCounts,
+    counts: CountSummary,
+    config: &VocabConfig,
+    context: &Context<'_>,
+) -> Result<(Vocab, VocabSummary)> {
+    let specials = SPECIAL_TOKENS.iter().map(ToString::to_string);
+    let first: Vec<String> = specials.chain(config.mask_tokens.iter().cloned()).collect();
+    let room = Room::new(config.size - first.len(), config.quota);
+    let (size, options) = (config.size, config.tokenizer_options());
+    let growth = Growth { base: &[], room, size, options };
+    let (tokens, mut summary) = growth.run(words, counts, config, context)?;
+    let vocab = Vocab::new(first.iter().cloned().chain(tokens).collect())?;
+    (summary.rows, summary.special_rows) = (vocab.len(), first.len());
     Ok((vocab, summary))
 }
 
-struct Alphabet {
-    tokens: Vec<String>,
-    dropped_chars: u64,
-    dropped_occurrences: u64,
+/// Every fault of `config` for a training under `policy`.
+pub(crate) fn check(config: &VocabConfig, policy: Policy) -> Result<()> {
+    let mut faults = config.faults();
+    if config.policy != policy {
+        let message = format!("is `{}`, expected `{}` here", config.policy.name(), policy.name());
+        faults.push(("policy".into(), message));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Error::Config(faults)) }
 }
 
-/// The characters that cover the text, each in the places it occurs in, and the seeds in both.
-fn alphabet(segments: &[Segment], config: &VocabConfig) -> Alphabet {
-    // Of each character: occurrences at a word's start, and inside.
-    let mut counts: BTreeMap<char, [u64; 2]> = BTreeMap::new();
-    for segment in segments {
-        for (index, c) in segment.text.chars().enumerate() {
-            let inside = usize::from(segment.continues || index > 0);
-            counts.entry(c).or_default()[inside] += segment.count;
-        }
-    }
-    let total: u64 = counts.values().flatten().sum();
-    let mut ranked: Vec<(u64, char)> =
-        counts.iter().map(|(&c, [first, inside])| (first + inside, c)).collect();
-    ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
-    let seeds: BTreeSet<char> = if config.seed_hangul {
-        ks_x_1001_syllables().into_iter().collect()
-    } else {
-        BTreeSet::new()
-    };
-    let enough = (total as f64 * config.coverage).ceil() as u64;
-    let (mut covered, mut dropped_chars, mut dropped_occurrences) = (0, 0, 0);
-    let mut tokens = BTreeSet::new();
-    for (count, c) in ranked {
-        let keep = covered < enough;
-        covered += count;
-        if keep {
-            let [first, inside] = counts[&c];
-            tokens.extend((first > 0).then_some((false, c)));
-            tokens.extend((inside > 0).then_some((true, c)));
-        } else if !seeds.contains(&c) {
-            dropped_chars += 1;
-            dropped_occurrences += count;
-        }
-    }
-    tokens.extend(seeds.into_iter().flat_map(|c| [(false, c), (true, c)]));
-    let token = |(inside, c): (bool, char)| {
-        if inside { format!("{CONTINUATION}{c}") } else { c.to_string() }
-    };
-    let taken = |token: &String| config.mask_tokens.contains(token);
-    let tokens = tokens.into_iter().map(token).filter(|token| !taken(token)).collect();
-    Alphabet { tokens, dropped_chars, dropped_occurrences }
+/// New rows, beside those of a base or from nothing.
+pub(crate) struct Growth<'a> {
+    /// The base's tokens.
+    pub(crate) base: &'a [String],
+    /// Rows to be taken.
+    pub(crate) room: Room,
+    /// What a user calls it: with the rows that are given beforehand.
+    pub(crate) size: usize,
+    /// How the words were normalised.
+    pub(crate) options: TokenizerOptions,
 }
 
-/// The rows that scripts may take, without specials and mask tokens.
-fn room(config: &VocabConfig, special_rows: usize) -> Room {
-    let total = config.size - special_rows;
-    match config.quota {
-        None => Room { hangul: total, latin: total, other: total, total },
-        Some(quota) => {
-            let other = total - quota.hangul - quota.latin;
-            Room { hangul: quota.hangul, latin: quota.latin, other, total }
+impl Growth<'_> {
+    /// The tokens of the new rows: alphabet, then merges in their order.
+    pub(crate) fn run(
+        &self,
+        words: WordCounts,
+        counts: CountSummary,
+        config: &VocabConfig,
+        context: &Context<'_>,
+    ) -> Result<(Vec<String>, VocabSummary)> {
+        if words.iter().all(|(_, count)| count == 0) {
+            let CountSummary { documents, valid_documents, private_types_below_floor, .. } = counts;
+            return Err(Error::NoWords { documents, valid_documents, private_types_below_floor });
         }
+        let denied = denied(config, self.options)?;
+        let num_denied = denied.len();
+        let segments = segments(words);
+        let mut alphabet = Alphabet::new(&segments, config);
+        let base: FxHashSet<&String> = self.base.iter().collect();
+        alphabet.tokens.retain(|token| !base.contains(token));
+        self.check_alphabet(&alphabet.tokens)?;
+        let limits = Limits {
+            min_frequency: config.min_frequency,
+            max_chars: config.max_token_chars,
+            max_digits: config.max_token_digits,
+            denied,
+        };
+        context.progress.begin("merge pairs", Some(self.room.total as u64), Unit::Merges);
+        let (mut merger, left_out) = Merger::new(self.base, &alphabet.tokens, &segments, limits);
+        let pruning = self.merge(&mut merger, &segments, config, context)?;
+        context.progress.end();
+        let unused = Unused::of(&pruning.used, self.base.len(), &alphabet.tokens, config);
+        let rows = merger.symbols.iter().filter(|symbol| symbol.row);
+        let tokens: Vec<String> = rows.map(|symbol| symbol.token.clone()).collect();
+        let mut rows_by_script = RowsByScript::default();
+        for token in &tokens {
+            *rows_by_script.of(token_script(token)) += 1;
+        }
+        let summary = VocabSummary {
+            counts,
+            rows: self.base.len() + tokens.len(),
+            base_rows: self.base.len(),
+            special_rows: 0,
+            rows_by_script,
+            alphabet_rows: alphabet.tokens.len(),
+            unused_seeded_rows: unused.seeded,
+            unused_alphabet_rows: unused.own,
+            dropped_chars: alphabet.dropped_chars,
+            dropped_char_occurrences: alphabet.dropped_occurrences,
+            dropped_segments: left_out.segments,
+            dropped_segment_occurrences: left_out.occurrences,
+            denied: num_denied,
+            merges: merger.merges,
+            lowest_merge_count: merger.lowest_count,
+            prune_rounds: pruning.rounds,
+            pruned_rows: pruning.pruned,
+            dead_rows: pruning.dead,
+            refilled: self.room.exceeded_by(merger.rows()),
+            missing_rows: self.room.total - tokens.len(),
+        };
+        Ok((tokens, summary))
     }
-}
 
-fn check_alphabet(tokens: &[String], room: Room, config: &VocabConfig) -> Result<()> {
-    let mut rows = [0; 3];
-    for token in tokens {
-        rows[match token_script(token) {
-            Script::Hangul => 0,
-            Script::Latin => 1,
-            _ => 2,
-        }] += 1;
-    }
-    let required = rows.iter().sum();
-    if required > room.total {
-        return Err(Error::TooSmall { what: "vocabulary", required, size: config.size });
-    }
-    let pools = [("hangul", room.hangul), ("latin", room.latin), ("other", room.other)];
-    for ((what, size), required) in pools.into_iter().zip(rows) {
-        if required > size {
-            return Err(Error::TooSmall { what, required, size });
+    fn check_alphabet(&self, tokens: &[String]) -> Result<()> {
+        let mut rows = [0; 3];
+        for token in tokens {
+            rows[pool(token_script(token))] += 1;
         }
-    }
-    Ok(())
-}
-
-/// Merges, prunes and refills. Returns the rows pruned, and those given beyond the quotas.
-fn merge(
-    merger: &mut Merger,
-    segments: &[Segment],
-    alphabet_rows: usize,
-    room: Room,
-    config: &VocabConfig,
-    context: &Context<'_>,
-) -> Result<(usize, usize)> {
-    let mut pruned = 0;
-    merger.run(room, context)?;
-    for _ in 0..config.prune_rounds {
-        let unused = unused(merger, segments, alphabet_rows);
-        if unused.is_empty() {
-            break;
+        let required = rows.iter().sum();
+        if required > self.room.total {
+            return Err(Error::TooSmall { what: "vocabulary", required, size: self.size });
         }
-        pruned += unused.len();
-        merger.prune(&unused);
-        merger.run(room, context)?;
-    }
-    let [hangul, latin, _] = merger.rows();
-    if config.on_shortfall == OnShortfall::Error && config.quota.is_some() {
-        for (what, found, expected) in
-            [("hangul", hangul, room.hangul), ("latin", latin, room.latin)]
-        {
-            if found < expected {
-                return Err(Error::Shortfall { what, found, expected });
+        for ((what, size), required) in self.room.pools().into_iter().zip(rows) {
+            if required > size {
+                return Err(Error::TooSmall { what, required, size });
             }
         }
+        Ok(())
     }
-    let before: usize = merger.rows().iter().sum();
-    if before < room.total && config.on_shortfall == OnShortfall::Refill {
-        let total = room.total;
-        merger.run(Room { hangul: total, latin: total, other: total, total }, context)?;
+
+    /// Merges, and gives the rows that are never used to others, until none is.
+    fn merge(
+        &self,
+        merger: &mut Merger,
+        segments: &WordCounts,
+        config: &VocabConfig,
+        context: &Context<'_>,
+    ) -> Result<Pruning> {
+        let first_merge = merger.symbols.len();
+        let mut room = self.room;
+        let mut pruning = Pruning::default();
+        loop {
+            merger.run(room, context)?;
+            pruning.used = used(merger, segments);
+            let ids = first_merge..merger.symbols.len();
+            let is_dead = |id: &usize| merger.symbols[*id].row && !pruning.used[*id];
+            let dead: Vec<u32> = ids.filter(is_dead).map(|id| id as u32).collect();
+            pruning.dead = dead.len();
+            if !dead.is_empty() && pruning.rounds < config.prune_rounds {
+                pruning.rounds += 1;
+                pruning.pruned += dead.len();
+                merger.prune(&dead);
+                continue;
+            }
+            if config.on_shortfall == OnShortfall::Error {
+                self.check_shortfall(merger.rows(), config)?;
+            }
+            let taken: usize = merger.rows().iter().sum();
+            if taken == room.total || room == Room::new(room.total, None) {
+                return Ok(pruning);
+            }
+            room = Room::new(room.total, None);
+        }
     }
-    Ok((pruned, merger.rows().iter().sum::<usize>() - before))
+
+    fn check_shortfall(
+        &self,
+        [hangul, latin, other]: [usize; 3],
+        config: &VocabConfig,
+    ) -> Result<()> {
+        let fail = |what, found, expected| Err(Error::Shortfall { what, found, expected });
+        if config.quota.is_some() && hangul < self.room.hangul {
+            return fail("hangul", hangul, self.room.hangul);
+        }
+        if config.quota.is_some() && latin < self.room.latin {
+            return fail("latin", latin, self.room.latin);
+        }
+        let rows_left = self.room.total - hangul - latin - other;
+        if rows_left > 0 {
+            return fail("vocabulary", self.size - rows_left, self.size);
+        }
+        Ok(())
+    }
 }
 
-/// Rows of more than one character that the longest match of the counted text never uses.
-fn unused(merger: &Merger, segments: &[Segment], alphabet_rows: usize) -> Vec<u32> {
-    let rows = || merger.symbols.iter().zip(0u32..).filter(|(symbol, _)| symbol.row);
-    let trie = Trie::new(rows().map(|(symbol, id)| (symbol.token.as_str(), id)));
-    let Some(inside) = trie.node(CONTINUATION.as_bytes()) else { return Vec::new() };
+/// What came of pruning.
+#[derive(Debug, Default)]
+struct Pruning {
+    rounds: usize,
+    pruned: usize,
+    dead: usize,
+    /// By symbol, whether the longest match of the text uses it.
+    used: Vec<bool>,
+}
+
+/// Rows of the alphabet that the text does not use.
+struct Unused {
+    seeded: usize,
+    own: usize,
+}
+
+impl Unused {
+    fn of(used: &[bool], base_rows: usize, alphabet: &[String], config: &VocabConfig) -> Self {
+        let seeds = seeds(config);
+        let (mut seeded, mut own) = (0, 0);
+        let unused = alphabet.iter().zip(&used[base_rows..]).filter(|(_, used)| !**used);
+        for (token, _) in unused {
+            let is_seed = surface(token).1.chars().all(|c| seeds.contains(&c));
+            *(if is_seed { &mut seeded } else { &mut own }) += 1;
+        }
+        Self { seeded, own }
+    }
+}
+
+/// By symbol, whether the longest match of the segments uses it.
+fn used(merger: &Merger, segments: &WordCounts) -> Vec<bool> {
+    const CHUNK: usize = 4096;
     let count = merger.symbols.len();
-    let used = segments
-        .par_chunks(4096)
-        .map(|chunk| {
-            let mut used = vec![false; count];
-            for segment in chunk {
-                let mut rest = segment.text.as_bytes();
-                let mut from = if segment.continues { inside } else { ROOT };
-                while let Some((id, len)) = trie.longest(from, rest) {
-                    used[id as usize] = true;
-                    rest = &rest[len..];
-                    from = inside;
-                }
+    let is_base = |id: u32| (id as usize) < merger.base_rows;
+    let rows = merger.symbols.iter().zip(0u32..);
+    let rows = rows.filter(|(symbol, id)| symbol.row || is_base(*id));
+    let longest = LongestMatch::new(rows.map(|(symbol, id)| (symbol.token.as_str(), id)));
+    let mark = |mut used: Vec<bool>, chunk: usize| {
+        let mut ids = Vec::new();
+        for index in (chunk * CHUNK)..segments.len().min((chunk + 1) * CHUNK) {
+            ids.clear();
+            if segments.count(index) > 0 && longest.split(segments.word(index), |id| ids.push(id)) {
+                ids.iter().for_each(|&id| used[id as usize] = true);
             }
-            used
-        })
-        .reduce(|| vec![false; count], |a, b| a.into_iter().zip(b).map(|(a, b)| a || b).collect());
-    rows()
-        .filter(|(_, id)| *id as usize >= alphabet_rows && !used[*id as usize])
-        .map(|r| r.1)
-        .collect()
-}
-
-/// Specials, mask tokens, alphabet, merges.
-fn assemble(merger: &Merger, config: &VocabConfig) -> Result<Vocab> {
-    let specials = SPECIAL_TOKENS.iter().map(ToString::to_string);
-    let rows = merger.symbols.iter().filter(|symbol| symbol.row);
-    let tokens = rows.map(|symbol| symbol.token.clone());
-    Vocab::new(specials.chain(config.mask_tokens.iter().cloned()).chain(tokens).collect())
+        }
+        used
+    };
+    let unite = |a: Vec<bool>, b: Vec<bool>| a.into_iter().zip(b).map(|(a, b)| a || b).collect();
+    let chunks = 0..segments.len().div_ceil(CHUNK);
+    chunks.into_par_iter().fold(|| vec![false; count], mark).reduce(|| vec![false; count], unite)
 }

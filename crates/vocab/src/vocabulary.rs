@@ -5,8 +5,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use fs_err as fs;
-
+use crate::word_list::read_utf8;
 use crate::{Error, Result};
 
 /// The five special tokens, in the order in which a new vocabulary begins.
@@ -88,7 +87,7 @@ impl Vocab {
     /// # Errors
     /// As [`Vocab::new`], and when the file cannot be read or is not UTF-8.
     pub fn from_file(path: &Path) -> Result<Self> {
-        let text = fs::read_to_string(path)?;
+        let text = read_utf8(path)?;
         let body = text.strip_suffix('\n').unwrap_or(&text);
         Self::new(body.split('\n').map(|line| line.trim_end_matches('\r').to_owned()).collect())
     }
@@ -144,6 +143,8 @@ impl Vocab {
 
 #[cfg(test)]
 mod tests {
+    use fs_err as fs;
+
     use super::*;
 
     fn tokens(extra: &[&str]) -> Vec<String> {
@@ -154,6 +155,15 @@ mod tests {
     fn a_token_twice_is_refused_with_both_rows() {
         let error = Vocab::new(tokens(&["폐렴", "chest", "폐렴"])).unwrap_err();
         assert!(matches!(error, Error::DuplicateToken { first: 5, second: 7, .. }), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_utf8_is_refused_with_the_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("vocab.txt");
+        fs::write(&path, b"[PAD]\n\xc6\xf3\xb7\xc5\n").unwrap();
+        let error = Vocab::from_file(&path).unwrap_err().to_string();
+        assert!(error.contains("vocab.txt") && error.contains("not UTF-8 at 6"), "{error}");
     }
 
     #[test]

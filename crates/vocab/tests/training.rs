@@ -62,7 +62,7 @@ fn run(
 fn threads_and_the_order_of_documents_do_not_matter() {
     let expected = run(documents(), &config()).unwrap();
     assert_eq!(expected.0.len(), 340);
-    for (threads, step) in [(1, 1), (2, 1), (1, 13), (2, 27), (3, 63)] {
+    for (threads, step) in [(1, 1), (2, 1), (8, 1), (1, 13), (2, 27), (8, 63)] {
         let documents = documents();
         let shuffled = (0..64).map(|index| documents[index * step % 64].clone()).collect();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -113,7 +113,18 @@ fn specials_come_first_and_rows_are_what_the_longest_match_uses() {
     let (vocab, summary) = run(documents(), &config()).unwrap();
     let first = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DATE]"];
     assert_eq!(vocab.tokens()[..6], first);
-    assert!(summary.pruned_rows > 0);
+    assert!(summary.pruned_rows > 0 && summary.prune_rounds > 0);
+    assert_eq!(summary.dead_rows, 0);
+    let tokenizer = Tokenizer::new(vocab.clone(), Default::default());
+    let mut used = vec![false; vocab.len()];
+    for document in documents() {
+        tokenizer.encode(&document.text).into_iter().for_each(|id| used[id as usize] = true);
+    }
+    let merged = (6 + summary.alphabet_rows)..vocab.len();
+    let dead: Vec<&str> = merged.filter(|id| !used[*id]).map(|id| vocab.token(id as u32)).collect();
+    assert!(dead.is_empty(), "{dead:?}");
+    let unused = used[6..6 + summary.alphabet_rows].iter().filter(|used| !**used).count();
+    assert_eq!((summary.unused_alphabet_rows, summary.unused_seeded_rows), (unused, 0));
     // No bare row for a character that never begins a word.
     assert!(vocab.id("##견").is_some() && vocab.id("견").is_none());
 }
@@ -134,7 +145,9 @@ fn quotas_that_run_dry_are_refilled() {
     let config = VocabConfig { quota: Some(quota), ..config() };
     let (vocab, summary) = run(documents(), &config).unwrap();
     assert_eq!(vocab.len(), 340);
-    assert!(summary.refilled_rows > 0);
+    let refilled = summary.refilled;
+    assert!(refilled.hangul + refilled.latin > 0, "{refilled:?}");
+    assert_eq!((summary.missing_rows, refilled.other), (0, 0));
 }
 
 #[test]
@@ -166,6 +179,45 @@ fn private_words_need_their_floor_of_groups() {
     assert_eq!((counts.private_types_below_floor, counts.private_words_below_floor), (2, 120));
     assert!(build(11, true).0);
     assert!(build(1, false).0);
+}
+
+#[test]
+fn rounds_that_end_too_early_leave_dead_rows_and_say_so() {
+    let (_, summary) = run(documents(), &VocabConfig { prune_rounds: 0, ..config() }).unwrap();
+    assert!(summary.dead_rows > 0 && summary.pruned_rows == 0, "{summary:?}");
+}
+
+#[test]
+fn denied_words_become_no_token_in_any_place() {
+    let deny = ["nodul", "폐렴", "소견"].map(String::from).to_vec();
+    let (free, _) = run(documents(), &config()).unwrap();
+    let (vocab, summary) = run(documents(), &VocabConfig { deny, ..config() }).unwrap();
+    assert!(["nodul", "폐렴", "##소견"].iter().all(|token| free.id(token).is_some()));
+    for token in vocab.tokens() {
+        let text = token.strip_prefix("##").unwrap_or(token);
+        assert!(!["nodul", "폐렴", "소견"].contains(&text), "{token}");
+    }
+    assert_eq!((vocab.len(), summary.denied), (340, 3));
+}
+
+#[test]
+fn text_without_words_is_refused() {
+    let error = run(vec![], &config()).unwrap_err();
+    assert!(matches!(error, Error::NoWords { documents: 0, .. }), "{error}");
+    let held_out = InputDocument { split: Split::Valid, ..documents().remove(0) };
+    let error = run(vec![held_out], &config()).unwrap_err();
+    assert!(matches!(error, Error::NoWords { valid_documents: 1, .. }), "{error}");
+    let private = InputDocument { private: true, ..documents().remove(0) };
+    let error = run(vec![private], &config()).unwrap_err();
+    assert!(matches!(error, Error::NoWords { private_types_below_floor: 1.., .. }), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("min_groups")));
+}
+
+#[test]
+fn quotas_beyond_the_size_are_refused() {
+    let quota = Quota { hangul: 200, latin: 135 };
+    let error = run(documents(), &VocabConfig { quota: Some(quota), ..config() }).unwrap_err();
+    assert!(matches!(&error, Error::Config(faults) if faults[0].0 == "quota"), "{error}");
 }
 
 #[test]

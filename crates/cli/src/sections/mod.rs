@@ -68,9 +68,15 @@ pub(crate) enum Vocabulary {
 }
 
 impl Vocabulary {
-    /// Whether it is trained on the corpus.
-    fn is_trained(&self) -> bool {
-        matches!(self, Self::Config(config) if config.policy != Policy::Keep)
+    /// Whether the corpus gives its rows, or some of them.
+    pub(crate) fn is_trained(&self) -> bool {
+        let Self::Config(config) = self else { return false };
+        config.policy == Policy::Replace || self.is_extended() && config.words.is_none()
+    }
+
+    /// Whether it is the base's own with rows behind them.
+    pub(crate) fn is_extended(&self) -> bool {
+        matches!(self, Self::Config(config) if config.policy == Policy::Extend)
     }
 
     /// Whether it is the base's own.
@@ -152,9 +158,14 @@ impl Experiment {
             }
         }
         let has_base = self.transplant.as_ref().is_some_and(|transplant| transplant.base.is_some());
-        if self.vocab.as_ref().is_some_and(Vocabulary::is_kept) && !has_base {
-            let message = "is `keep`, expected `replace` where `transplant.base` is `random`";
-            composer.fault("vocab.policy", message, None);
+        if let Some(Vocabulary::Config(VocabConfig { policy, .. })) = &self.vocab
+            && *policy != Policy::Replace
+            && !has_base
+        {
+            let name = policy.name();
+            let message =
+                format!("is `{name}`, expected `replace` where `transplant.base` is `random`");
+            composer.fault("vocab.policy", &message, None);
         }
     }
 

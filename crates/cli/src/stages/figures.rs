@@ -16,6 +16,7 @@ pub(crate) fn of(stage: &str, summary: &Value) -> String {
         ],
         "vocab" => vec![
             count(&summary["rows"], "rows"),
+            count(&summary["base_rows"], "of the base").filter(|_| summary["base_rows"] != 0),
             count(&summary["rows_by_script"]["hangul"], "Hangul"),
             count(&summary["rows_by_script"]["latin"], "Latin"),
         ],

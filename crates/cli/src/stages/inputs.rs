@@ -67,7 +67,7 @@ pub(crate) fn missing(experiment: &Experiment, corpus_only: bool) -> Vec<Missing
     if corpus_only {
         return sorted(found);
     }
-    found.extend(missing_vocabulary(experiment));
+    found.extend(missing_of_vocabulary(experiment));
     found.extend(missing_base(experiment));
     for task in experiment.eval.iter().flat_map(|eval| &eval.tasks) {
         for path in [&task.path, &task.train, &task.dev, &task.test].into_iter().flatten() {
@@ -80,10 +80,18 @@ pub(crate) fn missing(experiment: &Experiment, corpus_only: bool) -> Vec<Missing
     sorted(found)
 }
 
-/// The tokenizer that `vocab.use` names, where it is not there.
-pub(crate) fn missing_vocabulary(experiment: &Experiment) -> Option<MissingInput> {
-    let Some(Vocabulary::Use(path)) = &experiment.vocab else { return None };
-    (!path.exists()).then(|| MissingInput::new("vocabulary".into(), path, true))
+/// What a vocabulary is made of and is not there: the tokenizer that is given, lists of words.
+pub(crate) fn missing_of_vocabulary(experiment: &Experiment) -> Vec<MissingInput> {
+    let paths = match &experiment.vocab {
+        None => Vec::new(),
+        Some(Vocabulary::Use(path)) => vec![("vocabulary", path)],
+        Some(Vocabulary::Config(config)) => {
+            let words = config.words.iter().map(|path| ("words to append", path));
+            words.chain(config.deny_file.iter().map(|path| ("words to deny", path))).collect()
+        }
+    };
+    let missing = paths.into_iter().filter(|(_, path)| !path.exists());
+    missing.map(|(what, path)| MissingInput::new(what.into(), path, true)).collect()
 }
 
 /// The base, where it is not there.

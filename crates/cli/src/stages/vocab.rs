@@ -1,12 +1,13 @@
 //! Corpus, or base → vocabulary and tokenizer, with a report.
 
 use std::path::Path;
+use std::rc::Rc;
 
 use anyhow::Context as _;
-use bimed_artifact::Artifact;
+use bimed_artifact::{Artifact, hash_file};
 use bimed_vocab::{
-    BERT_MAX_LENGTH, InputDocument, Policy, Split, Tokenizer, VocabConfig, report, save_tokenizer,
-    train,
+    BERT_MAX_LENGTH, InputDocument, Policy, Split, Tokenizer, VocabConfig, extend, extend_by_words,
+    report, save_tokenizer, train,
 };
 use fs_err as fs;
 use serde_json::json;
@@ -14,7 +15,7 @@ use serde_json::json;
 use super::Stages;
 use super::documents::documents;
 use super::recipe::{Recipe, RecipeBuilder, Upstream};
-use super::survey::{tokenizer_dir, tokenizer_files};
+use super::survey::{BaseModel, tokenizer_dir, tokenizer_files};
 use super::workshop::Workshop;
 use crate::sections::Vocabulary;
 
@@ -23,7 +24,7 @@ pub(crate) const STAGE: &str = "vocab";
 /// The name of the report that sets it beside the base's.
 pub(crate) const REPORT_STAGE: &str = "vocab-report";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What decides the vocabulary; nothing for one that is given.
 pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
@@ -31,15 +32,30 @@ pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
         Vocabulary::Use(_) => return Ok(None),
         Vocabulary::Config(config) => config,
     };
-    let recipe = RecipeBuilder::new(STAGE, REVISION);
-    let recipe = match config.policy {
-        Policy::Keep => {
-            let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
-            recipe.input("base", &base.tokenizer()).config("policy", &config.policy)
+    let mut recipe = RecipeBuilder::new(STAGE, REVISION);
+    if config.policy != Policy::Replace {
+        recipe = recipe.input("base", &base(stages)?.tokenizer());
+    }
+    if config.policy == Policy::Keep {
+        return Ok(Some(recipe.config("policy", &config.policy).finish()));
+    }
+    if config.words.is_none() {
+        recipe = recipe.input("corpus", &stages.corpus()?);
+    }
+    // What the lists hold, not where they lie.
+    let placeless = VocabConfig { words: None, deny_file: None, ..config.clone() };
+    recipe = recipe.config("vocab", &placeless).shown("vocab", config);
+    for (role, path) in [("words", &config.words), ("deny_file", &config.deny_file)] {
+        if let Some(path) = path {
+            recipe = recipe.part(role, hash_file(path)?.as_str().as_bytes());
         }
-        Policy::Replace => recipe.input("corpus", &stages.corpus()?).config("vocab", config),
-    };
+    }
     Ok(Some(recipe.finish()))
+}
+
+/// The base, whose rows are kept or extended.
+fn base(stages: &Stages<'_>) -> anyhow::Result<Rc<BaseModel>> {
+    stages.base()?.context("`vocab.policy` is `keep` or `extend` without a base")
 }
 
 /// The directory of the vocabulary, there or to be made.
@@ -48,8 +64,7 @@ pub(crate) fn upstream(stages: &Stages<'_>) -> anyhow::Result<Upstream> {
     match (recipe(stages)?, vocabulary) {
         // By the base's own hash, so that its tokens are found wherever they are asked for.
         (Some(recipe), _) if vocabulary.is_kept() => {
-            let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
-            Ok(Upstream { hash: base.tokenizer.clone(), ..recipe.upstream(stages.store) })
+            Ok(Upstream { hash: base(stages)?.tokenizer.clone(), ..recipe.upstream(stages.store) })
         }
         (Some(recipe), _) => Ok(recipe.upstream(stages.store)),
         (None, Vocabulary::Use(path)) => tokenizer_dir(path),
@@ -62,6 +77,7 @@ pub(crate) fn make(stages: &Stages<'_>, workshop: &mut Workshop<'_>) -> anyhow::
     if let (Some(recipe), Vocabulary::Config(config)) = (recipe(stages)?, stages.vocabulary()?) {
         match config.policy {
             Policy::Keep => keep(stages, workshop, recipe)?,
+            Policy::Extend => append(stages, workshop, recipe, config)?,
             Policy::Replace => replace(stages, workshop, recipe, config)?,
         };
     }
@@ -100,11 +116,39 @@ fn keep(
     workshop: &mut Workshop<'_>,
     recipe: Recipe,
 ) -> anyhow::Result<Artifact> {
-    let base = stages.base()?.context("`vocab.policy` is `keep` without a base")?;
+    let base = base(stages)?;
     workshop.make(recipe, |directory, _| {
         let tokenizer = Tokenizer::from_dir(&base.dir)?;
         copy_tokenizer(&base.dir, directory)?;
         Ok(json!({ "kept": true, "rows": tokenizer.vocab().len() }))
+    })
+}
+
+/// The base's rows and new ones behind them.
+fn append(
+    stages: &Stages<'_>,
+    workshop: &mut Workshop<'_>,
+    recipe: Recipe,
+    config: &VocabConfig,
+) -> anyhow::Result<Artifact> {
+    let base = base(stages)?;
+    let corpus = if config.words.is_none() { Some(stages.corpus()?) } else { None };
+    workshop.make(recipe, |directory, context| {
+        let base = Tokenizer::from_dir(&base.dir)?;
+        let (tokenizer, summary) = match (&config.words, &corpus) {
+            (Some(words), _) => {
+                let (tokenizer, summary) = extend_by_words(words, &base, config)?;
+                (tokenizer, serde_json::to_value(summary)?)
+            }
+            (None, Some(corpus)) => {
+                let documents = documents(&corpus.dir)?;
+                let (tokenizer, summary) = extend(documents, &base, config, context)?;
+                (tokenizer, serde_json::to_value(summary)?)
+            }
+            (None, None) => anyhow::bail!("`extend` without words and without a corpus"),
+        };
+        save_tokenizer(directory, &tokenizer, BERT_MAX_LENGTH)?;
+        Ok(summary)
     })
 }
 

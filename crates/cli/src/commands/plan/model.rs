@@ -2,7 +2,7 @@
 
 use bimed_bert::BertConfig;
 use bimed_checkpoint::Dimensions;
-use bimed_vocab::{OnShortfall, Vocab};
+use bimed_vocab::{OnShortfall, Policy, Vocab, VocabConfig};
 use serde::Serialize;
 
 use super::cost::all_parameters;
@@ -102,6 +102,9 @@ fn vocabulary_rows(
         return Figure::exact(vocabulary.len() as u64);
     }
     match stages.vocabulary() {
+        Ok(Vocabulary::Config(VocabConfig { policy: Policy::Extend, add_rows, .. })) => {
+            Figure::estimate((base.vocab_size + add_rows.unwrap_or(0)) as f64)
+        }
         // A text that gives too little ends in an error, or in other rows.
         Ok(Vocabulary::Config(config)) if config.on_shortfall == OnShortfall::Error => {
             Figure::exact(config.size as u64)

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::sections::{Corpus, Vocabulary};
 use crate::stages::encode::Encoding;
 use crate::stages::head::Head;
-use crate::stages::inputs::{MissingInput, missing_base, missing_of_corpus, missing_vocabulary};
+use crate::stages::inputs::{MissingInput, missing_base, missing_of_corpus, missing_of_vocabulary};
 use crate::stages::{
     Recipe, Stages, State, Workshop, corpus, encode, eval, export, figures, head, pretrain,
     training, transplant, vocab,
@@ -299,19 +299,11 @@ pub(crate) fn wants_head(stages: &Stages<'_>) -> bool {
 struct Lacks {
     corpus: Vec<String>,
     shared_corpus: Vec<String>,
-    vocabulary: Vec<String>,
+    vocab: Vec<String>,
     base: Vec<String>,
-    vocab_from: VocabFrom,
     wants_head: bool,
     is_pretrained: bool,
     asks_masked_words: bool,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum VocabFrom {
-    Corpus,
-    Base,
-    Given,
 }
 
 impl Lacks {
@@ -324,16 +316,19 @@ impl Lacks {
             names(corpus.as_ref().map(missing_of_corpus).unwrap_or_default())
         };
         let tasks = experiment.eval.iter().flat_map(|eval| &eval.tasks);
+        let (corpus, base) =
+            (of(&experiment.corpus), names(missing_base(experiment).into_iter().collect()));
+        let is = |what: fn(&Vocabulary) -> bool| experiment.vocab.as_ref().is_some_and(what);
+        let given = names(missing_of_vocabulary(experiment));
+        let (of_corpus, of_base) =
+            (is(Vocabulary::is_trained), is(Vocabulary::is_kept) || is(Vocabulary::is_extended));
+        let only =
+            |is_read: bool, names: &Vec<String>| if is_read { names.clone() } else { Vec::new() };
         Self {
-            corpus: of(&experiment.corpus),
+            vocab: union([&only(of_corpus, &corpus), &only(of_base, &base), &given]),
+            corpus,
+            base,
             shared_corpus: of(&experiment.shared_corpus),
-            vocabulary: names(missing_vocabulary(experiment).into_iter().collect()),
-            base: names(missing_base(experiment).into_iter().collect()),
-            vocab_from: match &experiment.vocab {
-                Some(Vocabulary::Use(_)) => VocabFrom::Given,
-                Some(vocabulary) if vocabulary.is_kept() => VocabFrom::Base,
-                _ => VocabFrom::Corpus,
-            },
             wants_head: wants_head(stages),
             is_pretrained: experiment.pretrain.is_some(),
             asks_masked_words: tasks.into_iter().any(|task| task.protocol == Protocol::MaskedWords),
@@ -345,11 +340,7 @@ impl Lacks {
     }
 
     fn vocab(&self) -> Vec<String> {
-        match self.vocab_from {
-            VocabFrom::Corpus => self.corpus.clone(),
-            VocabFrom::Base => self.base.clone(),
-            VocabFrom::Given => self.vocabulary.clone(),
-        }
+        self.vocab.clone()
     }
 
     fn encode(&self) -> Vec<String> {
