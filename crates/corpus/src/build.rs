@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::card::card;
+use crate::clean::{check_reported, mask_tokens};
 use crate::decontaminate::Index;
 use crate::extract::{Extractor, FileResult};
 use crate::near::near_duplicates;
@@ -97,7 +98,7 @@ impl<'a> Pipeline<'a> {
         let mut pipeline = Self {
             sources,
             config,
-            extractor: Extractor::new(sources, config),
+            extractor: Extractor::new(sources, config)?,
             documents: Vec::new(),
             rejected: Vec::new(),
             summaries: Vec::new(),
@@ -133,6 +134,7 @@ impl<'a> Pipeline<'a> {
         context.progress.end();
         pipeline.check_fields(without_fields)?;
         pipeline.check_broken()?;
+        check_reported(sources, config, &pipeline.summaries)?;
         Ok(pipeline)
     }
 
@@ -314,6 +316,7 @@ impl<'a> Pipeline<'a> {
             words: self.documents.iter().map(|document| document.num_words).sum(),
             shards: 0,
             folds: self.folds.clone(),
+            mask_tokens: mask_tokens(self.sources, self.config, &self.summaries),
             decontamination: self.decontamination.clone(),
             partial: self.summaries.iter().any(partial),
             lineage: self.sources.iter().map(lineage).collect(),
@@ -363,6 +366,7 @@ fn add(total: &mut SourceSummary, file: SourceSummary) {
     total.records += file.records;
     total.replaced_chars += file.replaced_chars;
     total.html_fallbacks += file.html_fallbacks;
+    total.identifiers.add(&file.identifiers);
     total.partial_files.extend(file.partial_files);
     for (encoding, count) in file.encodings {
         *total.encodings.entry(encoding).or_default() += count;

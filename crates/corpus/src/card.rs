@@ -49,6 +49,7 @@ fn write_card(out: &mut String, summary: &CorpusSummary, sources: &[SourceConfig
             row([&one.source, &one.language, one.split.name(), &documents, &words])
         )?;
     }
+    write_identifiers(out, summary)?;
     writeln!(out, "\n## Folding\n")?;
     writeln!(out, "| Rule | Characters |\n|---|---:|")?;
     for (rule, count) in &summary.folds.0 {
@@ -58,6 +59,22 @@ fn write_card(out: &mut String, summary: &CorpusSummary, sources: &[SourceConfig
         writeln!(out, "\n## Warnings\n")?;
         for warning in &summary.warnings {
             writeln!(out, "- {warning}")?;
+        }
+    }
+    Ok(())
+}
+
+fn write_identifiers(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
+    writeln!(out, "\n## Identifiers\n")?;
+    writeln!(
+        out,
+        "What rules found in the records read. Rules are a scan: some names and numbers"
+    )?;
+    writeln!(out, "pass, and masked text is still text about people.\n")?;
+    writeln!(out, "| Source | Class | Found |\n|---|---|---:|")?;
+    for source in &summary.sources {
+        for (class, count) in &source.identifiers.0 {
+            writeln!(out, "{}", row([&source.name, class.name(), &count.to_string()]))?;
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ mod source;
 
 use std::path::PathBuf;
 
-use bimed_text::{FoldOptions, Language};
+use bimed_text::{FoldOptions, IdentifierClass, Language};
 use serde::{Deserialize, Serialize};
 
 pub use source::{Format, Profile, RecordUnit, SourceConfig};
@@ -67,6 +67,40 @@ impl Default for SplitConfig {
     }
 }
 
+/// What is done with the identifiers of people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IdentifierMode {
+    /// They are counted.
+    Report,
+    /// They are counted, and the token of their class takes their place.
+    Mask,
+    /// They are masked, and a record with any is in no shard.
+    Drop,
+}
+
+/// How identifiers of people are looked for. Rules are a scan: some names and numbers pass.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentifierConfig {
+    /// What is done with them, unless a source says otherwise; absent masks those of private
+    /// sources and reports those of the others.
+    pub mode: Option<IdentifierMode>,
+    /// Classes that are counted and stay in the text.
+    pub keep: Vec<IdentifierClass>,
+    /// A file of names to look for beside the rules, one a line (the staff).
+    pub names: Option<PathBuf>,
+    /// With more identifiers than this left in the text of sources that report them, those of
+    /// `keep` apart, the corpus is refused; absent never refuses.
+    pub max_reported: Option<u64>,
+}
+
+impl Default for IdentifierConfig {
+    fn default() -> Self {
+        Self { mode: None, keep: vec![IdentifierClass::Date], names: None, max_reported: None }
+    }
+}
+
 /// The form of the shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -98,6 +132,8 @@ pub struct CorpusConfig {
     /// The share of a source's records that may be broken (not decoded, not parsed, cut off), 0 to 1;
     /// with more, and more than one, the corpus is refused.
     pub max_broken: f64,
+    /// Identifiers of people.
+    pub identifiers: IdentifierConfig,
     /// Exact and near duplicates.
     pub deduplicate: DeduplicateConfig,
     /// Evaluation files whose sentences are kept out of the corpus.
@@ -117,6 +153,7 @@ impl Default for CorpusConfig {
             min_chars: 20,
             drop_languages: vec!["other".into()],
             max_broken: 0.05,
+            identifiers: IdentifierConfig::default(),
             deduplicate: DeduplicateConfig::default(),
             decontaminate: Vec::new(),
             decontamination: DecontaminationConfig::default(),

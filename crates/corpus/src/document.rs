@@ -1,6 +1,7 @@
 //! The document, as it lies in a shard, and the reasons for which one does not.
 
 use bimed_artifact::AccessTier;
+use bimed_text::IdentifierCounts;
 use serde::{Deserialize, Serialize};
 
 /// The part of the corpus that a document is in.
@@ -71,6 +72,9 @@ pub struct Document {
     pub sentences: Vec<(usize, usize)>,
     /// Where it came from.
     pub provenance: Provenance,
+    /// Identifiers that were found in the record, masked or not.
+    #[serde(default, skip_serializing_if = "IdentifierCounts::is_empty")]
+    pub identifiers: IdentifierCounts,
     /// Exact and near duplicates dropped in its favour.
     pub duplicates: u64,
 }
@@ -96,6 +100,8 @@ pub enum Reason {
     TooShort,
     /// A language of `drop_languages`.
     DroppedLanguage,
+    /// Holds identifiers, and its source drops what does.
+    Identifying,
     /// The same text as a document before it.
     ExactDuplicate,
     /// Nearly the text of a document that is kept.
@@ -123,6 +129,7 @@ impl Reason {
             Self::Empty => "empty",
             Self::TooShort => "too_short",
             Self::DroppedLanguage => "dropped_language",
+            Self::Identifying => "identifying",
             Self::ExactDuplicate => "exact_duplicate",
             Self::NearDuplicate => "near_duplicate",
             Self::Contaminated => "contaminated",

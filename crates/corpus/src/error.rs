@@ -86,6 +86,14 @@ pub enum Error {
         /// The share that is allowed.
         max_broken: f64,
     },
+    /// Identifiers left in the text, more than `identifiers.max_reported` allows.
+    #[error("found {found} identifiers in sources that only report them, expected at most {max}")]
+    TooManyIdentifiers {
+        /// Identifiers of the classes that are not kept.
+        found: u64,
+        /// How many are allowed.
+        max: u64,
+    },
     /// A step that is switched on had nothing to look at.
     #[error("`{step}` is on but compared 0 documents")]
     ZeroEffect {
@@ -137,6 +145,11 @@ impl Error {
             Self::TooMuchBroken { .. } => Some(
                 "correct the source's `format`, `encoding`, `delimiter` or `quote`, replace its \
                  files, or raise `corpus.max_broken`"
+                    .into(),
+            ),
+            Self::TooManyIdentifiers { .. } => Some(
+                "set `corpus.identifiers.mode` or a source's `identifiers` to `mask` or `drop`, or \
+                 raise `corpus.identifiers.max_reported`"
                     .into(),
             ),
             Self::ZeroEffect { .. } => {

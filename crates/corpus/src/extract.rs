@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use bimed_text::{FoldCounts, normalize_counting};
+use bimed_text::{FoldCounts, IdentifierCounts};
 use rayon::prelude::*;
 
+use crate::clean::{Cleaned, Cleaner, mode};
 use crate::mix::Keyed;
 use crate::read::{FileRecords, RawRecord, read};
 use crate::{
-    CorpusConfig, Document, Format, Provenance, Reason, Rejected, Result, ScannedFile,
-    SourceConfig, SourceSummary,
+    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result,
+    ScannedFile, SourceConfig, SourceSummary,
 };
 
 /// What one file gave.
@@ -25,12 +26,14 @@ pub(crate) struct FileResult {
 pub(crate) struct Extractor<'a> {
     sources: &'a [SourceConfig],
     config: &'a CorpusConfig,
+    cleaner: Cleaner<'a>,
     pub keyed: Keyed,
 }
 
 impl<'a> Extractor<'a> {
-    pub(crate) fn new(sources: &'a [SourceConfig], config: &'a CorpusConfig) -> Self {
-        Self { sources, config, keyed: Keyed::new(&config.split) }
+    pub(crate) fn new(sources: &'a [SourceConfig], config: &'a CorpusConfig) -> Result<Self> {
+        let cleaner = Cleaner::new(config)?;
+        Ok(Self { sources, config, cleaner, keyed: Keyed::new(&config.split) })
     }
 
     /// The documents of `file` and what it dropped.
@@ -85,6 +88,7 @@ impl<'a> Extractor<'a> {
             .collect();
         for (document, folds) in documents {
             result.folds.add(&folds);
+            result.summary.identifiers.add(&document.identifiers);
             match self.fault(source, &document) {
                 Some(reason) => result.rejected.push(Rejected::document(reason, document)),
                 None => result.documents.push(document),
@@ -99,8 +103,7 @@ impl<'a> Extractor<'a> {
         record: RawRecord,
         provenance: &Provenance,
     ) -> (Document, FoldCounts) {
-        let mut folds = FoldCounts::default();
-        let text = tidy(&normalize_counting(&record.text, &self.config.fold, &mut folds));
+        let Cleaned { text, folds, identifiers } = self.cleaner.clean(source, &record.text);
         let provenance = Provenance { record: record.record, ..provenance.clone() };
         let number = record.record.to_string();
         let place =
@@ -126,6 +129,7 @@ impl<'a> Extractor<'a> {
             sentences: bimed_text::sentences(&text),
             text,
             provenance,
+            identifiers,
             duplicates: 0,
         };
         (document, folds)
@@ -154,41 +158,17 @@ impl<'a> Extractor<'a> {
             Some(Reason::TooShort)
         } else if self.config.drop_languages.contains(&document.language) {
             Some(Reason::DroppedLanguage)
+        } else if mode(source, self.config) == IdentifierMode::Drop
+            && self.is_identifying(&document.identifiers)
+        {
+            Some(Reason::Identifying)
         } else {
             None
         }
     }
-}
 
-/// One space between words, one blank line between paragraphs at most, none at the ends.
-fn tidy(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut blank = 0;
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        let Some(first) = words.next() else {
-            blank += 1;
-            continue;
-        };
-        if !out.is_empty() {
-            out.push_str(if blank > 0 { "\n\n" } else { "\n" });
-        }
-        blank = 0;
-        out.push_str(first);
-        for word in words {
-            out.push(' ');
-            out.push_str(word);
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tidying_keeps_paragraphs() {
-        assert_eq!(tidy("\n  폐렴 \t CT \n\n\n\n 끝\n다음 \n"), "폐렴 CT\n\n끝\n다음");
+    /// Whether something was found beside what the config keeps.
+    fn is_identifying(&self, found: &IdentifierCounts) -> bool {
+        found.0.keys().any(|class| !self.config.identifiers.keep.contains(class))
     }
 }

@@ -8,6 +8,7 @@
 
 mod build;
 mod card;
+mod clean;
 mod config;
 mod decode;
 mod decontaminate;
@@ -23,8 +24,8 @@ mod summary;
 
 pub use build::build;
 pub use config::{
-    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, Profile, RecordUnit,
-    ShardConfig, SourceConfig, SplitConfig,
+    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, IdentifierConfig,
+    IdentifierMode, Profile, RecordUnit, ShardConfig, SourceConfig, SplitConfig,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{Error, MissingPath, Result};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bimed_artifact::SourceLineage;
-use bimed_text::FoldCounts;
+use bimed_text::{FoldCounts, IdentifierCounts};
 use serde::{Deserialize, Serialize};
 
 use crate::{Reason, Split};
@@ -37,6 +37,8 @@ pub struct SourceSummary {
     pub replaced_chars: u64,
     /// Web pages whose main content was not found and that were taken whole.
     pub html_fallbacks: u64,
+    /// Identifiers that were found in its records, masked or not.
+    pub identifiers: IdentifierCounts,
 }
 
 /// Documents of one source, language and split.
@@ -82,6 +84,9 @@ pub struct CorpusSummary {
     pub shards: u64,
     /// How often each rule of the folding table replaced a character.
     pub folds: FoldCounts,
+    /// The tokens that stand for identifiers in the documents; a vocabulary holds each as a whole.
+    #[serde(default)]
+    pub mask_tokens: Vec<String>,
     /// The comparison with evaluation files, where there are any.
     pub decontamination: Option<DecontaminationSummary>,
     /// Whether any input was partial or unreadable.

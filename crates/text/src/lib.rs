@@ -1,4 +1,4 @@
-//! Normalisation, script classes, words, sentence bounds and languages.
+//! Normalisation, script classes, words, sentence bounds, languages and identifiers.
 //!
 //! Owns what a character, a word and a sentence are for every stage. It knows nothing of files,
 //! documents or vocabularies.
@@ -7,6 +7,7 @@
 //! normalising twice gives what normalising once gives.
 
 mod fold;
+mod identifiers;
 mod language;
 mod script;
 mod sentence;
@@ -14,6 +15,9 @@ mod word;
 
 pub use fold::normalize_counting;
 pub use fold::{FOLD_TABLE, FoldCounts, FoldOptions, FoldRule, fold_table, normalize};
+pub use identifiers::{
+    Identifier, IdentifierClass, IdentifierCounts, IdentifierScanner, ListTooLong, mask_removed,
+};
 pub use language::{LANGUAGES, Language, LanguageInfo, hangul_ratio, language, language_tag};
 pub use script::{Script, ScriptCounts};
 pub use sentence::sentences;

@@ -13,7 +13,7 @@ use crate::sections::Corpus;
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "corpus";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What decides the corpus: what the files hold, not where they lie.
 pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe> {
@@ -23,6 +23,7 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
         (source.path, source.obtain) = (PathBuf::new(), None);
     }
     placeless.config.decontaminate.clear();
+    placeless.config.identifiers.names = None;
     let mut recipe = RecipeBuilder::new(STAGE, REVISION)
         .config("source", &placeless.sources)
         .config("corpus", &placeless.config)
@@ -34,6 +35,9 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     }
     for hash in &scan.decontaminate {
         recipe = recipe.part("decontaminate", hash.as_str().as_bytes());
+    }
+    if let Some(hash) = &scan.names {
+        recipe = recipe.part("names", hash.as_str().as_bytes());
     }
     for source in &corpus.sources {
         recipe = recipe.source(SourceLineage {

@@ -32,6 +32,8 @@ pub(crate) struct Scan {
     pub(crate) files: Vec<ScannedFile>,
     /// The hashes of the files whose sentences are kept out.
     pub(crate) decontaminate: Vec<Hash>,
+    /// The hash of the list of names.
+    pub(crate) names: Option<Hash>,
 }
 
 /// A model that somebody else made.
@@ -59,7 +61,9 @@ impl Survey {
     /// # Errors
     /// When sources are missing or cannot be read.
     pub(crate) fn scan(&self, corpus: &Corpus) -> anyhow::Result<Rc<Scan>> {
-        let name = serde_json::to_string(&(&corpus.sources, &corpus.config.decontaminate))?;
+        let names = &corpus.config.identifiers.names;
+        let name = (&corpus.sources, &corpus.config.decontaminate, names);
+        let name = serde_json::to_string(&name)?;
         if let Some(found) = self.scans.borrow().get(&name) {
             return Ok(Rc::clone(found));
         }
@@ -70,7 +74,8 @@ impl Survey {
             .iter()
             .map(|path| hash_file(path))
             .collect::<Result<_, _>>()?;
-        let found = Rc::new(Scan { files, decontaminate });
+        let names = names.as_deref().map(hash_file).transpose()?;
+        let found = Rc::new(Scan { files, decontaminate, names });
         self.scans.borrow_mut().insert(name, Rc::clone(&found));
         Ok(found)
     }

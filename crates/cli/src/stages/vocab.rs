@@ -4,7 +4,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use anyhow::Context as _;
-use bimed_artifact::{Artifact, hash_file};
+use bimed_artifact::{Artifact, Manifest, hash_file};
 use bimed_vocab::{
     BERT_MAX_LENGTH, InputDocument, Policy, Split, Tokenizer, VocabConfig, extend, extend_by_words,
     report, save_tokenizer, train,
@@ -141,6 +141,7 @@ fn append(
                 (tokenizer, serde_json::to_value(summary)?)
             }
             (None, Some(corpus)) => {
+                let config = &with_mask_tokens(config, &corpus.dir);
                 let documents = documents(&corpus.dir)?;
                 let (tokenizer, summary) = extend(documents, &base, config, context)?;
                 (tokenizer, serde_json::to_value(summary)?)
@@ -160,6 +161,7 @@ fn replace(
 ) -> anyhow::Result<Artifact> {
     let corpus = stages.corpus()?;
     workshop.make(recipe, |directory, context| {
+        let config = &with_mask_tokens(config, &corpus.dir);
         let (vocab, summary) = train(documents(&corpus.dir)?, config, context)?;
         let (tokenizer, missing) = Tokenizer::new(vocab, config.tokenizer_options())
             .with_added_tokens(&config.mask_tokens);
@@ -168,6 +170,20 @@ fn replace(
         report(&[("new".to_owned(), tokenizer)], held_out(&corpus.dir)?)?.write(directory)?;
         Ok(serde_json::to_value(summary)?)
     })
+}
+
+/// The config, with a row for each token that stands for identifiers in the corpus.
+fn with_mask_tokens(config: &VocabConfig, corpus: &Path) -> VocabConfig {
+    let mut config = config.clone();
+    // A corpus of somebody else's has no manifest, and no mask tokens that we know of.
+    let summary = Manifest::read(corpus).map(|manifest| manifest.summary).unwrap_or_default();
+    let tokens = summary["mask_tokens"].as_array().into_iter().flatten();
+    for token in tokens.filter_map(serde_json::Value::as_str) {
+        if !config.mask_tokens.iter().any(|one| one == token) {
+            config.mask_tokens.push(token.to_owned());
+        }
+    }
+    config
 }
 
 /// The documents that no vocabulary was trained on.

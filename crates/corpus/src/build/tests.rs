@@ -34,6 +34,7 @@ pub(crate) fn test_document(text: &str) -> Document {
             encoding: String::new(),
             partial: false,
         },
+        identifiers: Default::default(),
         duplicates: 0,
     }
 }

@@ -6,6 +6,8 @@ use bimed_artifact::AccessTier;
 use bimed_text::Language;
 use serde::{Deserialize, Serialize};
 
+use super::IdentifierMode;
+
 /// How a source's files are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -128,6 +130,13 @@ pub struct SourceConfig {
     pub unit: RecordUnit,
     /// A regular expression over a plain text file; its groups, or its whole match, are the text.
     pub pattern: Option<String>,
+    /// What is done with identifiers of people; absent is `corpus.identifiers.mode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<IdentifierMode>,
+    /// The character of which a run of three or more stands for an identifier that was taken out
+    /// before (`_` in MIMIC-IV); it becomes `[DEID]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed_marker: Option<char>,
     /// Documents with fewer characters are dropped; absent is [`CorpusConfig::min_chars`].
     pub min_chars: Option<usize>,
     /// At most this many words (eojeol) are taken; absent takes all.
@@ -174,6 +183,8 @@ impl Default for SourceConfig {
             encoding: "auto".into(),
             unit: RecordUnit::File,
             pattern: None,
+            identifiers: None,
+            removed_marker: None,
             min_chars: None,
             max_words: None,
             max_copies: None,
