@@ -23,7 +23,7 @@ pub(crate) fn packed_attention(
     };
     let scale = 1.0 / (head_size as f64).sqrt();
     let scores = (part(0) * scale).matmul(part(1).swap_dims(2, 3)); // [bins, heads, length, length]
-    let mut weights = softmax(scores + packing.bias.clone());
+    let mut weights = softmax(scores + packing.visibility());
     if let Some(dropout) = dropout.filter(|dropout| dropout.probability > 0.0) {
         weights = weights * dropout_mask(&dropout, num_heads, packing);
     }
@@ -37,7 +37,7 @@ fn dropout_mask(dropout: &Dropout, num_heads: usize, packing: &Packing) -> Tenso
     let by_head = Dropout { first_row: dropout.first_row * num_heads as u64, ..*dropout };
     let mask = by_head.mask(bins * length * num_heads, length);
     let mask = TensorData::new(mask, [bins, length, num_heads, length]);
-    Tensor::<4>::from_data(mask, &packing.bias.device()).swap_dims(1, 2)
+    Tensor::<4>::from_data(mask, packing.device()).swap_dims(1, 2)
 }
 
 /// Softmax over the last axis. The maximum is a constant to the gradient, as it cancels.

@@ -1,5 +1,7 @@
 //! The devices that this build knows.
 
+mod probe;
+
 use burn::tensor::Device;
 
 use crate::{BertOps, Reference};
@@ -32,6 +34,14 @@ pub enum DeviceError {
         /// The device's feature.
         device: &'static str,
     },
+    /// The driver, a library or the card is not there, or refuses.
+    #[error("the device `{device}` cannot be opened: {reason}")]
+    Unavailable {
+        /// The device.
+        device: String,
+        /// What the driver's side said.
+        reason: String,
+    },
 }
 
 impl DeviceError {
@@ -40,6 +50,11 @@ impl DeviceError {
         match self {
             Self::Unknown { .. } => None,
             Self::NotBuilt { device } => Some(format!("build it with `--features {device}`")),
+            Self::Unavailable { .. } => Some(
+                "`bimed doctor` names what is missing and where it is looked for; \
+                 `--device cpu` needs nothing"
+                    .into(),
+            ),
         }
     }
 }
@@ -94,10 +109,19 @@ impl DeviceKind {
         }
     }
 
+    /// What `device` is: its name, what its kernels are compiled for, and whether it has bf16 units.
+    /// Nothing for the processor.
+    pub fn describe(device: &Device) -> Option<String> {
+        probe::describe(device)
+    }
+
     /// Opens the device, without autodiff.
     ///
+    /// CubeCL panics where a driver is missing; that is caught here, on the first use that a device
+    /// is put to, and the process's panic hook is silent meanwhile.
+    ///
     /// # Errors
-    /// When this build does not have it.
+    /// When this build does not have it, and when it cannot be used.
     pub fn open(self) -> Result<Device, DeviceError> {
         match self {
             #[cfg(feature = "flex")]
@@ -105,11 +129,11 @@ impl DeviceKind {
             #[cfg(not(feature = "flex"))]
             Self::Cpu => Err(DeviceError::NotBuilt { device: "flex" }),
             #[cfg(feature = "cuda")]
-            Self::Cuda(index) => Ok(Device::cuda(index)),
+            Self::Cuda(index) => probe::open(self, move || Device::cuda(index)),
             #[cfg(not(feature = "cuda"))]
             Self::Cuda(_) => Err(DeviceError::NotBuilt { device: "cuda" }),
             #[cfg(feature = "wgpu")]
-            Self::Wgpu => Ok(Device::wgpu(burn::tensor::DeviceKind::default())),
+            Self::Wgpu => probe::open(self, || Device::wgpu(burn::tensor::DeviceKind::default())),
             #[cfg(not(feature = "wgpu"))]
             Self::Wgpu => Err(DeviceError::NotBuilt { device: "wgpu" }),
         }

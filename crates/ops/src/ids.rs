@@ -1,6 +1,6 @@
 //! The indices of a packed batch, on the device.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -53,9 +53,8 @@ pub struct Packing {
     pub bin_length: usize,
     /// The first token and the length of each sample, in order.
     pub samples: Vec<(usize, usize)>,
-    /// 0 where a query may see a key, a large negative number elsewhere,
-    /// `[bins, 1, bin_length, bin_length]`.
-    pub(crate) bias: Tensor<4>,
+    device: Device,
+    visibility: Arc<OnceLock<Tensor<4>>>,
 }
 
 /// What a score gets that must not count: far below any real score, and finite, so that a padding
@@ -63,7 +62,7 @@ pub struct Packing {
 const HIDDEN: f32 = -1.0e9;
 
 impl Packing {
-    /// Builds the visibility of `samples` on `device`.
+    /// Places `samples` on `device`.
     ///
     /// # Panics
     /// When a sample is empty, overlaps another, or crosses a bin.
@@ -73,32 +72,51 @@ impl Packing {
         samples: Vec<(usize, usize)>,
         device: &Device,
     ) -> Self {
-        let mut owner = vec![usize::MAX; bins * bin_length];
+        let mut is_taken = vec![false; bins * bin_length];
         for (index, &(start, length)) in samples.iter().enumerate() {
             assert!(length > 0, "sample {index} is empty");
             let last = start + length - 1;
             assert_eq!(start / bin_length, last / bin_length, "sample {index} crosses a bin");
-            for token in &mut owner[start..=last] {
-                assert_eq!(*token, usize::MAX, "sample {index} overlaps another");
-                *token = index;
+            for is_taken in &mut is_taken[start..=last] {
+                assert!(!*is_taken, "sample {index} overlaps another");
+                *is_taken = true;
             }
         }
-        let mut bias = vec![0.0f32; bins * bin_length * bin_length];
-        for (query, row) in bias.chunks_exact_mut(bin_length).enumerate() {
-            let bin_start = query / bin_length * bin_length;
+        Self { bins, bin_length, samples, device: device.clone(), visibility: Arc::default() }
+    }
+
+    /// The number of tokens, padding included.
+    pub fn tokens(&self) -> usize {
+        self.bins * self.bin_length
+    }
+
+    /// The device of the tensors below.
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// 0 where a query may see a key, a large negative number elsewhere,
+    /// `[bins, 1, bin_length, bin_length]`.
+    pub(crate) fn visibility(&self) -> Tensor<4> {
+        self.visibility.get_or_init(|| self.make_visibility()).clone()
+    }
+
+    fn make_visibility(&self) -> Tensor<4> {
+        let length = self.bin_length;
+        let mut owner = vec![usize::MAX; self.tokens()];
+        for (index, &(start, length)) in self.samples.iter().enumerate() {
+            owner[start..start + length].fill(index);
+        }
+        let mut bias = vec![0.0f32; self.tokens() * length];
+        for (query, row) in bias.chunks_exact_mut(length).enumerate() {
+            let bin_start = query / length * length;
             for (key, cell) in row.iter_mut().enumerate() {
                 if owner[query] != owner[bin_start + key] {
                     *cell = HIDDEN;
                 }
             }
         }
-        let bias =
-            Tensor::from_data(TensorData::new(bias, [bins, 1, bin_length, bin_length]), device);
-        Self { bins, bin_length, samples, bias }
-    }
-
-    /// The number of tokens, padding included.
-    pub fn tokens(&self) -> usize {
-        self.bins * self.bin_length
+        let bias = TensorData::new(bias, [self.bins, 1, length, length]);
+        Tensor::from_data(bias, &self.device)
     }
 }

@@ -1,7 +1,9 @@
-//! `bimed doctor`: what works here and what to install. It opens no device and writes nothing.
+//! `bimed doctor`: what works here and what to install. It opens the GPUs of this build and writes
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
+use bimed_ops::{DeviceError, DeviceKind};
 use fs_err as fs;
 use serde_json::json;
 
@@ -15,11 +17,12 @@ const CUDA_LIBRARIES: [(&str, &str); 2] = [
     ("libnvrtc.so", "the CUDA toolkit (package `cuda-nvrtc`), or `LD_LIBRARY_PATH`"),
 ];
 
-/// What NVRTC includes when it compiles a kernel.
-const CUDA_HEADERS: [&str; 3] = ["cuda_runtime.h", "cuda_fp16.h", "cuda_bf16.h"];
+/// What NVRTC includes when it compiles CubeCL's kernels, as these name it.
+const CUDA_HEADERS: [&str; 5] =
+    ["cuda_fp16.h", "cuda_bf16.h", "mma.h", "cooperative_groups.h", "cuda/barrier"];
 
-/// Where the CUDA toolkit is unless `CUDA_PATH` says otherwise.
-const DEFAULT_CUDA_PATH: &str = "/usr/local/cuda";
+/// Where headers lie within a CUDA toolkit.
+const INCLUDE_DIRECTORIES: [&str; 2] = ["include", "include/cccl"];
 
 /// Processor features that change the speed, as `/proc/cpuinfo` names them.
 const CPU_FEATURES: [&str; 6] = ["avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "amx_tile"];
@@ -37,8 +40,8 @@ pub(crate) fn doctor(session: &Session) -> anyhow::Result<Exit> {
     let mut findings = machine();
     findings.extend(features());
     let libraries = library_directories();
-    let cuda = PathBuf::from(std::env::var_os("CUDA_PATH").unwrap_or(DEFAULT_CUDA_PATH.into()));
-    findings.extend(cuda_findings(&libraries, &cuda));
+    findings.extend(cuda_findings(&libraries, &cuda_path()));
+    findings.extend([DeviceKind::Cuda(0), DeviceKind::Wgpu].into_iter().filter_map(card));
     let mut rows = vec![["", "found", "to do"].map(str::to_owned).to_vec()];
     rows.extend(
         findings.iter().map(|finding| {
@@ -98,6 +101,19 @@ fn features() -> Vec<Finding> {
     ]
 }
 
+/// A GPU that this build has the device for: what it is, or why it cannot be opened.
+fn card(kind: DeviceKind) -> Option<Finding> {
+    match kind.open() {
+        Ok(device) => Some(finding(format!("card {kind}"), DeviceKind::describe(&device)?)),
+        Err(DeviceError::NotBuilt { .. }) => None,
+        Err(error) => {
+            let mut finding = finding(format!("card {kind}"), "cannot be opened");
+            finding.to_do = error.to_string();
+            Some(finding)
+        }
+    }
+}
+
 fn cuda_findings(libraries: &[PathBuf], cuda: &Path) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (library, brought_by) in CUDA_LIBRARIES {
@@ -106,21 +122,38 @@ fn cuda_findings(libraries: &[PathBuf], cuda: &Path) -> Vec<Finding> {
             None => finding(library, "missing"),
         };
         if result.found == "missing" {
-            result.to_do = format!("for `--device cuda`: install {brought_by}");
+            let places: Vec<String> =
+                libraries.iter().map(|place| place.display().to_string()).collect();
+            result.to_do = format!(
+                "for `--device cuda`: install {brought_by}; looked for in {}",
+                places.join(", ")
+            );
         }
         findings.push(result);
     }
-    for header in CUDA_HEADERS {
-        let path = cuda.join("include").join(header);
-        let mut result = finding(header, path.display().to_string());
-        if !path.is_file() {
-            result.to_do =
-                format!("missing: set `CUDA_PATH` to a CUDA toolkit that has `include/{header}`");
-            result.found = "missing".into();
-        }
-        findings.push(result);
-    }
+    findings.extend(CUDA_HEADERS.map(|header| header_finding(header, cuda)));
     findings
+}
+
+fn header_finding(header: &str, cuda: &Path) -> Finding {
+    let places = INCLUDE_DIRECTORIES.map(|directory| cuda.join(directory).join(header));
+    if let Some(path) = places.iter().find(|path| path.is_file()) {
+        return finding(header, path.display().to_string());
+    }
+    let mut missing = finding(header, "missing");
+    missing.to_do = format!(
+        "for `--device cuda`: {} is not there: set `CUDA_PATH` to a CUDA toolkit with headers \
+         (package `cuda-cudart-dev`, `cuda-cccl`)",
+        places[0].display()
+    );
+    missing
+}
+
+/// Where the CUDA toolkit is looked for: as CubeCL does.
+fn cuda_path() -> PathBuf {
+    let given = std::env::var_os("CUDA_PATH").map(PathBuf::from);
+    let usual = || ["/usr/local/cuda", "/opt/cuda"].map(PathBuf::from).into_iter();
+    given.or_else(|| usual().find(|path| path.exists())).unwrap_or_else(|| "/usr/local/cuda".into())
 }
 
 /// Where the loader looks: `LD_LIBRARY_PATH`, the toolkit, the directories of `/etc/ld.so.conf.d`,
@@ -180,13 +213,21 @@ mod tests {
         fs::create_dir_all(cuda.join("include")).unwrap();
         fs::write(library.join("libnvrtc.so.13"), "").unwrap();
         fs::write(cuda.join("include/cuda_fp16.h"), "").unwrap();
-        let findings = cuda_findings(&[library], &cuda);
+        fs::create_dir_all(cuda.join("include/cccl/cuda")).unwrap();
+        fs::write(cuda.join("include/cccl/cuda/barrier"), "").unwrap();
+        let findings = cuda_findings(std::slice::from_ref(&library), &cuda);
         let missing: Vec<&str> = findings
             .iter()
             .filter(|finding| !finding.to_do.is_empty())
             .map(|finding| finding.what.as_str())
             .collect();
-        assert_eq!(missing, ["libcuda.so.1", "cuda_runtime.h", "cuda_bf16.h"]);
+        assert_eq!(
+            missing,
+            ["libcuda.so.1", "cuda_bf16.h", "mma.h", "cooperative_groups.h"],
+            "`cuda/barrier` lies in the second place"
+        );
+        let driver = &findings[0];
+        assert!(driver.to_do.contains(&library.display().to_string()), "{}", driver.to_do);
     }
 
     #[test]
