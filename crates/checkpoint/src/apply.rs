@@ -1,21 +1,26 @@
 //! Moving a model to another vocabulary.
 //!
-//! Owns what happens to the rows of the word embeddings and to the decoder's bias, which has one
-//! element a token and must follow it: left by position, it would favour unrelated tokens.
+//! Owns what happens to the rows of the word embeddings; the decoder's bias goes with them.
 //!
-//! Invariant: a copied row is bit-identical, and the result is the same for any number of threads.
+//! Invariant: a copied row is bit-identical, the result is finite, and it is the same for any number
+//! of threads.
 
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::bias::{BiasFit, move_bias};
+use crate::draw::standard_normal;
 use crate::names::{DECODER_BIAS, WORD_EMBEDDINGS};
 use crate::{Error, HostTensor, Result, Row, RowMap, Weights};
 
 /// How far the weights of a mix may be from summing to one; `f32` weights round.
 const SUM_TOLERANCE: f64 = 1e-3;
 
+/// The deviation of [`Row::Random`].
+const RANDOM_DEVIATION: f64 = 0.02;
+
 /// What a row map did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct RowMapSummary {
     /// Rows before.
     pub old_rows: usize,
@@ -25,48 +30,54 @@ pub struct RowMapSummary {
     pub copied: usize,
     /// Rows mixed of old ones.
     pub mixed: usize,
-    /// Rows drawn.
+    /// Rows that are the mean of all old ones.
+    pub mean: usize,
+    /// Rows drawn, from the old rows' distribution or around zero.
     pub drawn: usize,
     /// Whether there was a decoder's bias to move; a base without the head has none.
     pub bias_moved: bool,
+    /// How the bias of the rows that are not copied was fitted, where it was.
+    pub bias_fit: Option<BiasFit>,
 }
 
 /// Rewrites the rows of the word embeddings, and the decoder's bias with them, by `map`.
 ///
 /// A mixed row is the weighted sum in `f64`, in the order of the map. A drawn row is N(μ, σ²) of the
-/// old rows, column by column. The bias of a mixed row is the same weighted sum of the old biases;
-/// of a drawn row it is their mean, as nothing is known of the token.
+/// old rows, column by column. The bias of a copied row is its own; of any other it is fitted on the
+/// copied rows where the map has counts, and else mixed as the row is. A base without a
+/// masked-word head has no bias, and is given none.
 ///
 /// The config's `vocab_size` and `pad_token_id` are the caller's to change.
 ///
 /// # Errors
-/// [`Error::RowMap`] where the map does not fit the weights; they are then untouched.
+/// [`Error::RowMap`] where the map does not fit the weights, or the weights hold numbers that are not
+/// finite; they are then untouched.
 pub fn apply_row_map(map: &RowMap, weights: &mut Weights) -> Result<RowMapSummary> {
-    let wrong = |reason: String| Error::RowMap { reason };
-    let embeddings = weights.get(WORD_EMBEDDINGS);
-    let Some(embeddings) = embeddings.filter(|tensor| tensor.shape.len() == 2) else {
-        return Err(wrong(format!("found no `{WORD_EMBEDDINGS}` of two axes")));
+    let embeddings = weights.get(WORD_EMBEDDINGS).filter(|tensor| tensor.shape.len() == 2);
+    let Some(embeddings) = embeddings else {
+        let reason = format!("found no `{WORD_EMBEDDINGS}` of two axes");
+        return Err(Error::RowMap { reason });
     };
     let bias = weights.get(DECODER_BIAS);
-    for (name, tensor) in [(WORD_EMBEDDINGS, Some(embeddings)), (DECODER_BIAS, bias)] {
-        let Some(tensor) = tensor else { continue };
-        if tensor.shape.first() != Some(&map.old_rows) {
-            let (shape, rows) = (&tensor.shape, map.old_rows);
-            return Err(wrong(format!("`{name}` is {shape:?}, expected {rows} rows")));
-        }
-    }
+    check_tensor(map, WORD_EMBEDDINGS, embeddings)?;
+    bias.map(|bias| check_tensor(map, DECODER_BIAS, bias)).transpose()?;
     check_rows(map)?;
 
     let moved = move_rows(map, embeddings);
-    let moved_bias = bias.map(|bias| move_bias(map, bias));
+    let (moved_bias, bias_fit) = match bias.map(|bias| move_bias(map, bias)) {
+        Some((bias, fit)) => (Some(bias), fit),
+        None => (None, None),
+    };
     let count = |kind: fn(&Row) -> bool| map.rows.iter().filter(|row| kind(row)).count();
     let summary = RowMapSummary {
         old_rows: map.old_rows,
         new_rows: map.rows.len(),
         copied: count(|row| matches!(row, Row::Copy(_))),
         mixed: count(|row| matches!(row, Row::Mix(_))),
-        drawn: count(|row| matches!(row, Row::Draw)),
+        mean: count(|row| matches!(row, Row::Mean)),
+        drawn: count(|row| matches!(row, Row::Draw | Row::Random)),
         bias_moved: moved_bias.is_some(),
+        bias_fit,
     };
     weights.insert(WORD_EMBEDDINGS, moved);
     if let Some(bias) = moved_bias {
@@ -75,16 +86,35 @@ pub fn apply_row_map(map: &RowMap, weights: &mut Weights) -> Result<RowMapSummar
     Ok(summary)
 }
 
+/// A tensor with one row a token must have the map's rows, and only finite numbers.
+fn check_tensor(map: &RowMap, name: &str, tensor: &HostTensor) -> Result<()> {
+    let (shape, rows) = (&tensor.shape, map.old_rows);
+    if shape.first() != Some(&rows) {
+        let reason = format!("`{name}` is {shape:?}, expected {rows} rows");
+        return Err(Error::RowMap { reason });
+    }
+    if let Some(at) = tensor.data.iter().position(|value| !value.is_finite()) {
+        let (row, value) = (at / (tensor.data.len() / rows).max(1), tensor.data[at]);
+        let reason = format!("row {row} of `{name}` holds `{value}`, expected finite numbers");
+        return Err(Error::RowMap { reason });
+    }
+    Ok(())
+}
+
 fn check_rows(map: &RowMap) -> Result<()> {
     if map.rows.is_empty() {
         return Err(Error::RowMap { reason: "found no rows, expected at least one".into() });
+    }
+    if let Some(counts) = map.counts.as_ref().filter(|counts| counts.len() != map.rows.len()) {
+        let reason = format!("has {} counts, expected {}", counts.len(), map.rows.len());
+        return Err(Error::RowMap { reason });
     }
     for (index, row) in map.rows.iter().enumerate() {
         let wrong = |what: String| Err(Error::RowMap { reason: format!("row {index} {what}") });
         let sources: &[(u32, f32)] = match row {
             Row::Copy(source) => &[(*source, 1.0)],
             Row::Mix(sources) => sources,
-            Row::Draw => continue,
+            Row::Mean | Row::Draw | Row::Random => continue,
         };
         if let Some((source, _)) = sources.iter().find(|source| source.0 as usize >= map.old_rows) {
             return wrong(format!("takes old row `{source}`, expected less than {}", map.old_rows));
@@ -99,24 +129,32 @@ fn check_rows(map: &RowMap) -> Result<()> {
 
 fn move_rows(map: &RowMap, old: &HostTensor) -> HostTensor {
     let width = old.shape[1];
-    let drawn = map.rows.contains(&Row::Draw);
-    let columns = if drawn { column_statistics(old) } else { Vec::new() };
+    let needs_columns = map.rows.iter().any(|row| matches!(row, Row::Mean | Row::Draw));
+    let columns = if needs_columns { column_statistics(old) } else { Vec::new() };
     let mut data = vec![0.0_f32; map.rows.len() * width];
-    if width > 0 {
-        data.par_chunks_mut(width).zip(&map.rows).enumerate().for_each(|(index, (new, row))| {
-            match row {
-                Row::Copy(source) => new.copy_from_slice(old.row(*source as usize)),
-                Row::Mix(sources) => mix(new, sources, old),
-                Row::Draw => {
-                    for (column, (value, (mean, deviation))) in
-                        new.iter_mut().zip(&columns).enumerate()
-                    {
-                        let normal = standard_normal(map.seed, index as u64, column as u64);
-                        *value = (mean + deviation * normal) as f32;
-                    }
-                }
+    let fill = |(index, (new, row)): (usize, (&mut [f32], &Row))| match row {
+        Row::Copy(source) => new.copy_from_slice(old.row(*source as usize)),
+        Row::Mix(sources) => mix(new, sources, old),
+        Row::Mean => {
+            for (value, (mean, _)) in new.iter_mut().zip(&columns) {
+                *value = *mean as f32;
             }
-        });
+        }
+        Row::Draw => {
+            for (column, (value, (mean, deviation))) in new.iter_mut().zip(&columns).enumerate() {
+                let normal = standard_normal(map.seed, index as u64, column as u64);
+                *value = (mean + deviation * normal) as f32;
+            }
+        }
+        Row::Random => {
+            for (column, value) in new.iter_mut().enumerate() {
+                let normal = standard_normal(map.seed, index as u64, column as u64);
+                *value = (RANDOM_DEVIATION * normal) as f32;
+            }
+        }
+    };
+    if width > 0 {
+        data.par_chunks_mut(width).zip(&map.rows).enumerate().for_each(fill);
     }
     HostTensor::new([map.rows.len(), width], data)
 }
@@ -131,23 +169,6 @@ fn mix(new: &mut [f32], sources: &[(u32, f32)], old: &HostTensor) {
             .sum();
         *value = sum as f32;
     }
-}
-
-fn move_bias(map: &RowMap, old: &HostTensor) -> HostTensor {
-    let mean = old.data.iter().map(|&bias| f64::from(bias)).sum::<f64>() / old.data.len() as f64;
-    let data = map
-        .rows
-        .iter()
-        .map(|row| match row {
-            Row::Copy(source) => old.data[*source as usize],
-            Row::Mix(sources) => sources
-                .iter()
-                .map(|&(source, weight)| f64::from(weight) * f64::from(old.data[source as usize]))
-                .sum::<f64>() as f32,
-            Row::Draw => mean as f32,
-        })
-        .collect::<Vec<f32>>();
-    HostTensor::new([data.len()], data)
 }
 
 /// The mean and standard deviation of each column, summed row by row in `f64`.
@@ -170,25 +191,6 @@ fn column_statistics(old: &HostTensor) -> Vec<(f64, f64)> {
     means.iter().copied().zip(deviations).collect()
 }
 
-/// A standard normal number as a function of its place.
-///
-/// Source: Box and Muller 1958, over two uniform numbers of 53 bits.
-fn standard_normal(seed: u64, row: u64, column: u64) -> f64 {
-    let place = scramble(scramble(scramble(seed) ^ row) ^ column);
-    let uniform = |bits: u64| ((bits >> 11) as f64 + 0.5) * (-53_f64).exp2();
-    let radius = (-2.0 * uniform(scramble(place)).ln()).sqrt();
-    radius * (std::f64::consts::TAU * uniform(scramble(place ^ u64::MAX))).cos()
-}
-
-/// Source: the SplitMix64 step of Steele, Lea and Flood 2014, "Fast splittable pseudorandom number
-/// generators".
-fn scramble(value: u64) -> u64 {
-    let mut bits = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ bits >> 31
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -205,7 +207,7 @@ mod tests {
     fn apply(rows: Vec<Row>, seed: u64, to: &Weights) -> Weights {
         let old_rows = to.get(WORD_EMBEDDINGS).unwrap().shape[0];
         let mut weights = to.clone();
-        apply_row_map(&RowMap { old_rows, rows, seed }, &mut weights).unwrap();
+        apply_row_map(&RowMap { old_rows, rows, seed, counts: None }, &mut weights).unwrap();
         weights
     }
 
@@ -238,15 +240,18 @@ mod tests {
     #[test]
     fn a_mix_is_the_weighted_sum_and_a_drawn_bias_the_mean() {
         let old = weights(4, 3);
-        let new = apply(vec![Row::Mix(vec![(1, 0.25), (3, 0.75)]), Row::Draw], 3, &old);
+        let map = vec![Row::Mix(vec![(1, 0.25), (3, 0.75)]), Row::Draw, Row::Mean];
+        let new = apply(map, 3, &old);
         let rows = old.get(WORD_EMBEDDINGS).unwrap();
         for column in 0..3 {
             let expected =
                 0.25 * f64::from(rows.row(1)[column]) + 0.75 * f64::from(rows.row(3)[column]);
             assert_eq!(new.get(WORD_EMBEDDINGS).unwrap().row(0)[column], expected as f32);
+            let mean = (0..4).map(|row| f64::from(rows.row(row)[column])).sum::<f64>() / 4.0;
+            assert_eq!(new.get(WORD_EMBEDDINGS).unwrap().row(2)[column], mean as f32);
         }
         // Biases -1, -0.5, 0, 0.5: 0.25 × -0.5 + 0.75 × 0.5, and their mean.
-        assert_eq!(new.get(DECODER_BIAS).unwrap().data, [0.25, -0.25]);
+        assert_eq!(new.get(DECODER_BIAS).unwrap().data, [0.25, -0.25, -0.25]);
     }
 
     #[test]
@@ -260,6 +265,20 @@ mod tests {
         assert!((columns[0].0 - 3.0).abs() < 0.06, "{columns:?}");
         assert!((columns[0].1 - 2.0).abs() < 0.04, "{columns:?}");
         assert_eq!(columns[1], (0.5, 0.0));
+        let random = apply(vec![Row::Random; 20_000], 11, &old);
+        for (mean, deviation) in column_statistics(random.get(WORD_EMBEDDINGS).unwrap()) {
+            assert!(mean.abs() < 6e-4 && (deviation - 0.02).abs() < 4e-4, "{mean} {deviation}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_are_not_finite_are_refused_with_their_row() {
+        for (name, at) in [(WORD_EMBEDDINGS, 7), (DECODER_BIAS, 2)] {
+            let mut old = weights(4, 3);
+            old.tensors.get_mut(name).unwrap().data[at] = f32::NAN;
+            let error = apply_row_map(&RowMap::identity(4), &mut old).unwrap_err().to_string();
+            assert!(error.contains(&format!("row 2 of `{name}` holds `NaN`")), "{error}");
+        }
     }
 
     #[test]
@@ -306,7 +325,7 @@ mod tests {
         ] {
             let old = weights(3, 2);
             let mut new = old.clone();
-            let map = RowMap { old_rows, rows: vec![row], seed: 0 };
+            let map = RowMap { old_rows, rows: vec![row], seed: 0, counts: None };
             assert_eq!(apply_row_map(&map, &mut new).unwrap_err().to_string(), expected);
             assert_eq!(new, old);
         }

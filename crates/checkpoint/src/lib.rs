@@ -8,8 +8,10 @@
 
 mod accounting;
 mod apply;
+mod bias;
 mod card;
 mod config;
+mod draw;
 mod error;
 mod interpolate;
 mod model_dir;
@@ -23,8 +25,10 @@ mod tests;
 
 pub use accounting::{Accounting, AppliedTensor, MissingTensor, UnusedReason, UnusedTensor};
 pub use apply::{RowMapSummary, apply_row_map};
+pub use bias::BiasFit;
 pub use card::ModelCard;
 pub use config::Dimensions;
+pub use draw::standard_normal;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
 pub use interpolate::{interpolate, interpolate_models};
 pub use model_dir::{

@@ -15,6 +15,9 @@ pub enum Error {
     /// Writing an artifact failed.
     #[error(transparent)]
     Artifact(#[from] bimed_artifact::Error),
+    /// Weights or vectors could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] bimed_checkpoint::Error),
     /// The step was asked to stop.
     #[error(transparent)]
     Cancelled(#[from] bimed_artifact::Cancelled),
@@ -46,6 +49,18 @@ pub enum Error {
         row: usize,
         /// What it holds, in words.
         found: &'static str,
+    },
+    /// A model whose embedding is not that of its vocabulary.
+    #[error(
+        "{path}: the vocabulary has {tokens} tokens, expected {rows}, the rows of the embedding"
+    )]
+    EmbeddingRows {
+        /// The model's directory.
+        path: PathBuf,
+        /// The tokens of its vocabulary.
+        tokens: usize,
+        /// The rows of its embedding.
+        rows: usize,
     },
     /// A file that is not of the form that this version reads.
     #[error("{path}: found {found}, expected {expected}")]
@@ -117,7 +132,12 @@ impl Error {
             Self::MissingSpecial { .. } => {
                 Some("a BERT vocabulary has [PAD], [UNK], [CLS], [SEP] and [MASK]".into())
             }
+            Self::EmbeddingRows { .. } => Some(
+                "give the tokenizer's files that the model was trained with: no row may be guessed"
+                    .into(),
+            ),
             Self::Artifact(error) => error.hint(),
+            Self::Checkpoint(error) => error.hint(),
             _ => None,
         }
     }

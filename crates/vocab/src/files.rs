@@ -186,6 +186,19 @@ impl Vocab {
     pub fn from_dir(dir: &Path) -> Result<Self> {
         read_vocab(dir)
     }
+
+    /// Reads the vocabulary of the model in `dir`, whose embedding has `rows` rows.
+    ///
+    /// # Errors
+    /// As [`Vocab::from_dir`], and [`Error::EmbeddingRows`] when the two disagree.
+    pub fn of_model(dir: &Path, rows: usize) -> Result<Self> {
+        let vocab = read_vocab(dir)?;
+        if vocab.len() != rows {
+            let (path, tokens) = (dir.to_path_buf(), vocab.len());
+            return Err(Error::EmbeddingRows { path, tokens, rows });
+        }
+        Ok(vocab)
+    }
 }
 
 impl Tokenizer {

@@ -212,6 +212,18 @@ impl TokenStore {
         }
     }
 
+    /// How often each row of the vocabulary occurs in the documents of `split`.
+    pub fn count_ids(&self, split: Split) -> Vec<u64> {
+        let mut counts = vec![0; self.vocab_size()];
+        let mut ids = Vec::new();
+        for document in self.documents.iter().filter(|document| document.split == split) {
+            ids.clear();
+            self.read_ids(document.start..document.end, &mut ids);
+            ids.iter().for_each(|&id| counts[id as usize] += 1);
+        }
+        counts
+    }
+
     /// The flags of the tokens `range`: [`WORD_START`], [`SENTENCE_START`].
     ///
     /// # Panics

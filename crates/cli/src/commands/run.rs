@@ -23,7 +23,8 @@ use crate::stages::head::Head;
 use crate::stages::inputs::{MissingInput, missing};
 use crate::stages::report::{ArmReport, write_experiment};
 use crate::stages::{
-    Made, Stages, Survey, Workshop, corpus, eval, export, figures, pretrain, transplant, vocab,
+    Made, Stages, Survey, Workshop, corpus, eval, export, figures, pretrain, transplant, vectors,
+    vocab,
 };
 
 /// The resolved experiment of an arm.
@@ -159,6 +160,9 @@ fn run_arm(
     if last >= Last::Transplant && experiment.transplant.is_some() {
         if let Some(head) = Head::of_arm(stages)? {
             head.make(stages, workshop)?;
+        }
+        if vectors::is_asked(stages) {
+            vectors::make(stages, workshop)?;
         }
         transplant::make(stages, workshop)?;
     }

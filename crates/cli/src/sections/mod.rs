@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bimed_corpus::{CorpusConfig, SourceConfig};
 use bimed_eval::EvalConfig;
 use bimed_train::{Precision, PretrainConfig};
-use bimed_vocab::{EncodeConfig, Policy, VocabConfig};
+use bimed_vocab::{EncodeConfig, Init, Policy, VocabConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::args::ExperimentArgs;
@@ -16,7 +16,7 @@ use crate::experiment::{Arm, Composer, ExperimentFile, nearest};
 use crate::failure::UsageError;
 use crate::session::Session;
 
-pub(crate) use own::{ExperimentConfig, ExportConfig, TransplantConfig};
+pub(crate) use own::{DecoderBias, ExperimentConfig, ExportConfig, TransplantConfig};
 
 /// The keys at the top of an experiment file; `arm` is read before them.
 const SECTIONS: [&str; 9] =
@@ -156,6 +156,12 @@ impl Experiment {
                 let message = format!("needs {}, which {verb} absent", absent.join(" and "));
                 composer.fault(section, &message, None);
             }
+        }
+        let is_focused =
+            self.transplant.as_ref().is_some_and(|one| one.config.init.contains(&Init::Focus));
+        if is_focused && (self.corpus.is_none() || self.encode.is_none()) {
+            let message = "has `focus`, which reads the tokens of `[corpus]` and `[encode]`";
+            composer.fault("transplant.init", message, None);
         }
         let has_base = self.transplant.as_ref().is_some_and(|transplant| transplant.base.is_some());
         if let Some(Vocabulary::Config(VocabConfig { policy, .. })) = &self.vocab

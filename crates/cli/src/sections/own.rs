@@ -62,9 +62,25 @@ pub(crate) struct TransplantConfig {
     /// How a row that the base does not have is filled: each way in turn.
     #[serde(default = "default_init")]
     pub(crate) init: Vec<Init>,
+    /// How the decoder's bias of a row that the base does not have is found.
+    #[serde(default)]
+    pub(crate) decoder_bias: DecoderBias,
     /// The shape of a model that starts from nothing; its `vocab_size` is the vocabulary's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) model: Option<BertConfig>,
+}
+
+/// The decoder's bias of a row that the base does not have; a base without a masked-word head has no
+/// biases at all, and none are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum DecoderBias {
+    /// By the token's frequency in the arm's text, as the rows that the base has follow theirs. An
+    /// arm without `[encode]` has nothing to count, and mixes.
+    #[default]
+    Fit,
+    /// As the row itself is mixed.
+    Mix,
 }
 
 fn default_init() -> Vec<Init> {
@@ -75,10 +91,7 @@ impl TransplantConfig {
     /// Range checks.
     pub(crate) fn faults(&self) -> RangeFaults {
         let mut faults = RangeFaults::new();
-        if !matches!(self.init.last(), Some(Init::Mean | Init::Draw)) {
-            let message = "does not end in `mean` or `draw`, which fill what is left";
-            faults.push(("init".into(), message.into()));
-        }
+        faults.extend(Init::fault(&self.init).map(|message| ("init".to_owned(), message)));
         if self.obtain.as_ref().is_some_and(|obtain| obtain.trim().is_empty()) {
             let message = "is empty, expected where the base is to be had";
             faults.push(("obtain".into(), message.into()));

@@ -24,10 +24,16 @@ pub(crate) fn of(stage: &str, summary: &Value) -> String {
             count(&summary["total"]["tokens"], "tokens"),
             count(&summary["total"]["unk_tokens"], "[UNK]"),
         ],
+        "vectors" => vec![
+            count(&summary["rows"], "vectors"),
+            count(&summary["pairs"], "pairs of rows"),
+            count(&summary["tokens_read"], "tokens read"),
+        ],
         "transplant" => vec![
             count(&summary["parameters"], "parameters"),
             count(&summary["rows"]["copied"], "rows copied"),
             count(&summary["rows"]["mixed"], "mixed"),
+            count(&summary["rows"]["mean"], "mean").filter(|_| summary["rows"]["mean"] != 0),
             count(&summary["rows"]["drawn"], "drawn"),
         ],
         "head" | "pretrain" => vec![count(&summary["steps"], "steps"), losses(summary)],

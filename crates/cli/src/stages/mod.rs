@@ -23,6 +23,7 @@ pub(crate) mod tables;
 pub(crate) mod training;
 pub(crate) mod training_manifest;
 pub(crate) mod transplant;
+pub(crate) mod vectors;
 pub(crate) mod vocab;
 mod workshop;
 

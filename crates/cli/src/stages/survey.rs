@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bimed_artifact::{Hash, KeyBuilder, MANIFEST_FILE, Manifest, SourceLineage, hash_file};
-use bimed_checkpoint::{Part, load_model_dir};
+use bimed_checkpoint::{Part, WORD_EMBEDDINGS, load_model_dir};
 use bimed_corpus::{ScannedFile, scan};
 use fs_err as fs;
 
@@ -89,6 +89,9 @@ impl Survey {
             return Ok(Rc::clone(found));
         }
         let model = load_model_dir(dir)?;
+        if let Some(embeddings) = model.weights.get(WORD_EMBEDDINGS) {
+            bimed_vocab::Vocab::of_model(dir, embeddings.shape[0])?;
+        }
         let found = Rc::new(BaseModel {
             dir: dir.to_path_buf(),
             hash: hash_files(dir, &model_files(dir)?)?,

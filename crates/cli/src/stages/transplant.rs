@@ -1,27 +1,32 @@
 //! Base and vocabulary → step-0 model.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bimed_artifact::{Artifact, write_atomic, write_json_atomic};
 use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
-use bimed_checkpoint::{RowMapSummary, Weights, apply_row_map, load_model_dir, save_model_dir};
-use bimed_vocab::{Provenance, Tokenizer, Vocab, fill_row_map, save_tokenizer};
+use bimed_checkpoint::{
+    RowMapSummary, WORD_EMBEDDINGS, Weights, apply_row_map, load_model_dir, save_model_dir,
+};
+use bimed_vocab::{
+    Filling, Provenance, Split, TokenStore, TokenVectors, Tokenizer, Vocab, fill_row_map,
+    save_tokenizer,
+};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use super::encode::Encoding;
 use super::head::Head;
 use super::recipe::{Recipe, RecipeBuilder};
 use super::training::trained_model;
 use super::workshop::Workshop;
-use super::{Stages, card, vocab};
+use super::{Stages, card, vectors, vocab};
+use crate::sections::{DecoderBias, Vocabulary};
 
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "transplant";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// Where each row of the embedding comes from.
 const PROVENANCE_FILE: &str = "provenance.jsonl";
@@ -43,9 +48,31 @@ pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Recipe> {
         (None, Some(base)) => recipe.input("base", &base.upstream()),
         (None, None) => recipe.config("model", &section.config.model.clone().unwrap_or_default()),
     };
-    let is_kept = stages.vocabulary()?.is_kept();
-    let recipe = if is_kept { recipe } else { recipe.config("init", &section.config.init) };
+    let recipe = if stages.vocabulary()?.is_kept() {
+        recipe
+    } else {
+        let recipe = recipe.config("init", &section.config.init);
+        recipe.config("decoder_bias", &section.config.decoder_bias)
+    };
+    let recipe = match wants_tokens(stages) {
+        true => recipe.input("tokens", &Encoding::of_arm(stages)?.recipe().upstream(stages.store)),
+        false => recipe,
+    };
+    let recipe = match vectors::is_asked(stages) {
+        true => recipe.input("vectors", &vectors::recipe(stages)?.upstream(stages.store)),
+        false => recipe,
+    };
     Ok(recipe.config("seed", &stages.seed()).finish())
+}
+
+/// Whether the arm's tokens are counted, for the decoder's bias of the rows that the base lacks.
+pub(crate) fn wants_tokens(stages: &Stages<'_>) -> bool {
+    let experiment = stages.experiment();
+    let is_kept = experiment.vocab.as_ref().is_some_and(Vocabulary::is_kept);
+    let moves = experiment.transplant.as_ref().filter(|transplant| transplant.base.is_some());
+    let fits = moves.is_some_and(|one| one.config.decoder_bias == DecoderBias::Fit);
+    let has_tokens = experiment.corpus.is_some() && experiment.encode.is_some();
+    fits && has_tokens && !is_kept
 }
 
 /// Makes it, or finds it.
@@ -94,18 +121,42 @@ fn moved(
         let summary = json!({ "kept": true, "parameters": parameters_before });
         return Ok((model.config, model.weights, summary));
     }
-    let init = &stages.transplant()?.config.init;
-    let (map, provenance) = fill_row_map(&old, vocab, init, stages.seed())?;
+    let config = &stages.transplant()?.config;
+    let counts = match wants_tokens(stages) {
+        true => Some(token_counts(stages)?),
+        false => None,
+    };
+    let vectors = match vectors::is_asked(stages) {
+        true => Some(TokenVectors::load(&vectors::recipe(stages)?.upstream(stages.store).dir)?),
+        false => None,
+    };
+    let filling = Filling {
+        init: &config.init,
+        seed: stages.seed(),
+        vectors: vectors.as_ref(),
+        counts: counts.as_deref(),
+    };
+    let (map, mut provenance) = fill_row_map(&old, vocab, &filling)?;
+    let before = model.weights.get(WORD_EMBEDDINGS).cloned();
     let rows = apply_row_map(&map, &mut model.weights)?;
+    if let (Some(before), Some(after)) = (before, model.weights.get(WORD_EMBEDDINGS)) {
+        provenance.measure(&before, after);
+    }
     fit_config(&mut model.config, vocab);
     provenance.write_jsonl(&directory.join(PROVENANCE_FILE))?;
     let report = RowsReport { rows, provenance };
     write_json_atomic(&directory.join("report.json"), &report)?;
-    write_atomic(&directory.join("report.md"), rows_markdown(&report)?.as_bytes())?;
+    write_atomic(&directory.join("report.md"), report.to_markdown().as_bytes())?;
     let mut summary = serde_json::to_value(&report)?;
     summary["parameters"] = model.weights.num_parameters().into();
     summary["parameters_before"] = parameters_before.into();
     Ok((model.config, model.weights, summary))
+}
+
+/// How often each token of the vocabulary occurs in what the arm trains on.
+fn token_counts(stages: &Stages<'_>) -> anyhow::Result<Vec<u64>> {
+    let tokens = Encoding::of_arm(stages)?.recipe().upstream(stages.store);
+    Ok(TokenStore::open(&tokens.dir)?.count_ids(Split::Train))
 }
 
 /// A model that starts from nothing.
@@ -135,30 +186,25 @@ fn fit_config(config: &mut Map<String, Value>, vocab: &Vocab) {
     config.insert("pad_token_id".into(), vocab.specials().pad.into());
 }
 
-/// The rows by method and script, as a Markdown table.
-fn rows_markdown(report: &RowsReport) -> anyhow::Result<String> {
-    let counts: BTreeMap<String, BTreeMap<String, usize>> =
-        serde_json::from_value(serde_json::to_value(&report.provenance.counts)?)?;
-    let mut scripts: Vec<&String> = counts.values().flat_map(BTreeMap::keys).collect();
-    scripts.sort();
-    scripts.dedup();
-    let mut text = String::from("# Transplanted rows\n\n| method |");
-    for script in &scripts {
-        let _ = write!(text, " {script} |");
+impl RowsReport {
+    fn to_markdown(&self) -> String {
+        let RowsReport { rows, provenance } = self;
+        let bias = match (rows.bias_moved, rows.bias_fit) {
+            (false, _) => "The base has no masked-word head, and so no biases to move.".to_owned(),
+            (true, None) => {
+                "The decoder's biases of new rows are mixed as the rows are.".to_owned()
+            }
+            (true, Some(fit)) => format!(
+                "The decoder's biases of new rows are {:.4} · ln p {:+.4}, fitted on {} copied rows \
+                 (correlation {:.2}).",
+                fit.slope, fit.intercept, fit.rows, fit.correlation
+            ),
+        };
+        format!(
+            "# Transplanted rows\n\n{}\n{} rows became {}. {bias}\n",
+            provenance.to_markdown(),
+            rows.old_rows,
+            rows.new_rows
+        )
     }
-    let _ = writeln!(text, " all |\n|---|{}--:|", "--:|".repeat(scripts.len()));
-    for (method, by_script) in &counts {
-        let _ = write!(text, "| {method} |");
-        for script in &scripts {
-            let _ = write!(text, " {} |", by_script.get(*script).unwrap_or(&0));
-        }
-        let _ = writeln!(text, " {} |", by_script.values().sum::<usize>());
-    }
-    let rows = &report.rows;
-    let _ = writeln!(
-        text,
-        "\n{} rows became {}; {} old rows are used by none.",
-        rows.old_rows, rows.new_rows, report.provenance.unused_old_rows
-    );
-    Ok(text)
 }

@@ -15,7 +15,7 @@ use crate::stages::head::Head;
 use crate::stages::inputs::{MissingInput, missing_base, missing_of_corpus, missing_of_vocabulary};
 use crate::stages::{
     Recipe, Stages, State, Workshop, corpus, encode, eval, export, figures, head, pretrain,
-    training, transplant, vocab,
+    training, transplant, vectors, vocab,
 };
 
 /// How far a stage is.
@@ -121,6 +121,9 @@ impl<'a> Ledger<'a> {
         });
         add(head::STAGE, wants_head(stages), lacks.head(), &|| {
             Head::of_arm(stages).map(|head| head.map(|head| head.recipe))
+        });
+        add(vectors::STAGE, vectors::is_asked(stages), lacks.encode(), &|| {
+            vectors::recipe(stages).map(Some)
         });
         add(transplant::STAGE, experiment.transplant.is_some(), lacks.transplant(), &|| {
             transplant::recipe(stages).map(Some)
@@ -302,6 +305,7 @@ struct Lacks {
     vocab: Vec<String>,
     base: Vec<String>,
     wants_head: bool,
+    wants_tokens: bool,
     is_pretrained: bool,
     asks_masked_words: bool,
 }
@@ -330,6 +334,7 @@ impl Lacks {
             base,
             shared_corpus: of(&experiment.shared_corpus),
             wants_head: wants_head(stages),
+            wants_tokens: transplant::wants_tokens(stages),
             is_pretrained: experiment.pretrain.is_some(),
             asks_masked_words: tasks.into_iter().any(|task| task.protocol == Protocol::MaskedWords),
         }
@@ -353,7 +358,8 @@ impl Lacks {
 
     fn transplant(&self) -> Vec<String> {
         let of_head = if self.wants_head { self.head() } else { Vec::new() };
-        union([&self.base, &self.vocab(), &of_head])
+        let of_tokens = if self.wants_tokens { self.encode() } else { Vec::new() };
+        union([&self.base, &self.vocab(), &of_head, &of_tokens])
     }
 
     /// Of the model that the arm ends with.
