@@ -26,6 +26,12 @@ pub(crate) const COMPOSES: u8 = 32;
 /// A combining mark: takes the script of what it stands on.
 pub(crate) const MARK: u8 = 64;
 
+/// Becomes another in lower case.
+pub(crate) const CASED: u8 = 128;
+
+/// Code points that are classed ahead: the basic plane, and the next with its emoji.
+const TABLE_SIZE: u32 = 0x20000;
+
 /// What a character is: its flags and its script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Class {
@@ -70,18 +76,31 @@ fn compute(c: char) -> Class {
     if !stays || matches!(c as u32, 0x1161..=0x1175 | 0x11A8..=0x11C2) {
         flags |= COMPOSES;
     }
+    if !c.to_lowercase().eq([c]) {
+        flags |= CASED;
+    }
     Class { flags, script: script_of(c) }
+}
+
+/// The classes of the first two planes, by code point.
+#[inline]
+pub(crate) fn classes() -> &'static [Class] {
+    static TABLE: OnceLock<Vec<Class>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let nothing = Class { flags: 0, script: Script::Other };
+        (0..TABLE_SIZE).map(|code| char::from_u32(code).map_or(nothing, compute)).collect()
+    })
 }
 
 /// The class of `c`.
 #[inline]
 pub(crate) fn class(c: char) -> Class {
-    static BASIC: OnceLock<Vec<Class>> = OnceLock::new();
-    let table = BASIC.get_or_init(|| {
-        let nothing = Class { flags: 0, script: Script::Other };
-        (0..=0xFFFFu32).map(|code| char::from_u32(code).map_or(nothing, compute)).collect()
-    });
-    table.get(c as usize).copied().unwrap_or_else(|| compute(c))
+    classes().get(c as usize).copied().unwrap_or_else(|| compute(c))
+}
+
+/// The class of the character of this code point, which must be one's.
+pub(crate) fn class_of(code: usize) -> Class {
+    class(u32::try_from(code).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER))
 }
 
 /// Removed after canonical decomposition where accents are stripped.
@@ -99,7 +118,8 @@ mod tests {
             assert_eq!(class(c), Class { flags, script }, "{c:?}");
         };
         check('폐', 0, Script::Hangul);
-        check('C', 0, Script::Latin);
+        check('C', CASED, Script::Latin);
+        check('😀', 0, Script::Other);
         check('\u{200B}', DROPPED | FOLDS, Script::Other);
         check('\u{3000}', SPACE | FOLDS, Script::Other);
         check('·', PUNCTUATION, Script::Other);

@@ -5,10 +5,12 @@
 //! in one thing: a special token that stands literally in a text is text, never a special token.
 //! Added tokens (the corpus's masks) are matched in the text before anything else.
 
+use std::ops::Range;
+
 use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
 use crate::trie::{ROOT, Trie};
 use crate::vocabulary::{CONTINUATION, Vocab};
-use crate::words::{Spans, Splitter, split_added};
+use crate::words::{Origin, Splitter, split_added};
 
 /// A text as tokens. All vectors have one entry a token.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,13 +31,51 @@ pub struct Encoding {
 }
 
 impl Encoding {
-    fn clear(&mut self) {
-        self.ids.clear();
-        self.offsets.clear();
-        self.word_starts.clear();
-        self.chars.clear();
-        self.saturated_chars = 0;
+    /// Keeps the first `len` tokens, which have `saturated_chars`.
+    fn truncate(&mut self, len: usize, saturated_chars: u64) {
+        self.ids.truncate(len);
+        self.offsets.truncate(len);
+        self.word_starts.truncate(len);
+        self.chars.truncate(len);
+        self.saturated_chars = saturated_chars;
     }
+
+    /// Adds the token `id`, which is the bytes `range` of `word`.
+    #[inline]
+    fn push(&mut self, id: u32, word: &str, range: Range<usize>, origin: Origin<'_>) {
+        let (offsets, starts_word, chars) = match origin {
+            Origin::Text { start, at, starts } => (
+                (start + range.start, start + range.end),
+                starts.contains(&(at + range.start)),
+                num_chars(&word.as_bytes()[range]),
+            ),
+            Origin::Items(spans) => {
+                let first = spans.partition_point(|(byte, _)| *byte < range.start);
+                let last = spans.partition_point(|(byte, _)| *byte < range.end);
+                let spans = &spans[first..last];
+                let start = spans.iter().map(|(_, item)| item.start).min().unwrap_or(0);
+                let end = spans.iter().map(|(_, item)| item.end).max().unwrap_or(0);
+                let starts_word = spans.first().is_some_and(|(_, item)| item.starts_word);
+                ((start, end), starts_word, spans.iter().map(|(_, i)| usize::from(i.weight)).sum())
+            }
+        };
+        self.add(id, offsets, starts_word, chars);
+    }
+
+    #[inline]
+    fn add(&mut self, id: u32, offsets: (usize, usize), starts_word: bool, chars: usize) {
+        self.ids.push(id);
+        self.offsets.push(offsets);
+        self.word_starts.push(starts_word);
+        self.chars.push(chars.min(255) as u8);
+        self.saturated_chars += chars.saturating_sub(255) as u64;
+    }
+}
+
+/// The characters of UTF-8 text.
+#[inline]
+fn num_chars(bytes: &[u8]) -> usize {
+    bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }
 
 /// A vocabulary with the rules that lead a text to it.
@@ -94,8 +134,8 @@ impl Tokenizer {
         let mut splitter = Splitter::default();
         split_added(text, &self.added, |part, offset, added| match added {
             Some(id) => ids.push(id),
-            None => splitter.run::<false>(part, offset, &self.options, &mut |word, spans| {
-                self.word_pieces(word, spans, &mut |id, _| ids.push(id));
+            None => splitter.run::<false>(part, offset, &self.options, &mut |word, _| {
+                self.push_pieces(word, &mut ids);
             }),
         });
         ids
@@ -110,78 +150,72 @@ impl Tokenizer {
 
     /// As [`Tokenizer::encode_with_words`], into an encoding that is reused.
     pub fn encode_into(&self, text: &str, encoding: &mut Encoding) {
-        encoding.clear();
+        encoding.truncate(0, 0);
         let mut splitter = Splitter::default();
         split_added(text, &self.added, |part, offset, added| match added {
             Some(id) => {
-                encoding.ids.push(id);
-                encoding.offsets.push((offset, offset + part.len()));
-                encoding.word_starts.push(true);
-                let chars = part.chars().count();
-                encoding.chars.push(chars.min(255) as u8);
-                encoding.saturated_chars += chars.saturating_sub(255) as u64;
+                let covered = (offset, offset + part.len());
+                encoding.add(id, covered, true, num_chars(part.as_bytes()));
             }
             None => {
-                let mut sink = |id: u32, spans: &Spans| {
-                    encoding.ids.push(id);
-                    let start = spans.iter().map(|(_, item)| item.start).min().unwrap_or(offset);
-                    let end = spans.iter().map(|(_, item)| item.end).max().unwrap_or(offset);
-                    encoding.offsets.push((start, end));
-                    encoding.word_starts.push(spans.first().is_some_and(|(_, i)| i.starts_word));
-                    let chars: usize = spans.iter().map(|(_, i)| usize::from(i.weight)).sum();
-                    encoding.chars.push(chars.min(255) as u8);
-                    encoding.saturated_chars += chars.saturating_sub(255) as u64;
-                };
-                splitter.run::<true>(part, offset, &self.options, &mut |word, spans| {
-                    self.word_pieces(word, spans, &mut sink);
+                splitter.run::<true>(part, offset, &self.options, &mut |word, origin| {
+                    self.push_word(word, origin, encoding);
                 });
             }
         });
     }
 
     /// Greedy longest match; a word that does not split whole is one `[UNK]`.
-    fn word_pieces(&self, word: &str, spans: &Spans, sink: &mut impl FnMut(u32, &Spans)) {
-        // A word has at most 100 characters, so at most 100 pieces.
-        let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
-        let Some(count) = self.longest_match(word, false, &mut pieces) else {
-            sink(self.vocab.specials().unk, spans);
-            return;
-        };
-        let mut first = 0;
-        for &(id, end) in &pieces[..count] {
-            let last = first + spans[first..].partition_point(|(byte, _)| *byte < end);
-            sink(id, &spans[first..last]);
-            first = last;
+    #[inline]
+    fn push_pieces(&self, word: &str, ids: &mut Vec<u32>) {
+        let begin = ids.len();
+        if !self.longest_match(word, false, &mut |id, _| ids.push(id)) {
+            ids.truncate(begin);
+            ids.push(self.vocab.specials().unk);
+        }
+    }
+
+    /// As [`Self::push_pieces`], with what each piece covers.
+    #[inline]
+    fn push_word(&self, word: &str, origin: Origin<'_>, encoding: &mut Encoding) {
+        let (begin, saturated, mut from) = (encoding.ids.len(), encoding.saturated_chars, 0);
+        let is_known = self.longest_match(word, false, &mut |id, to| {
+            encoding.push(id, word, from..to, origin);
+            from = to;
+        });
+        if !is_known {
+            encoding.truncate(begin, saturated);
+            encoding.push(self.vocab.specials().unk, word, 0..word.len(), origin);
         }
     }
 
     /// The pieces of `word`, as the inside of a longer one where `inside`; `None` for `[UNK]`.
     pub(crate) fn pieces(&self, word: &str, inside: bool) -> Option<Vec<u32>> {
-        let mut pieces = [(0u32, 0usize); MAX_WORD_CHARS];
-        let count = self.longest_match(word, inside, &mut pieces)?;
-        Some(pieces[..count].iter().map(|(id, _)| *id).collect())
+        let mut ids = Vec::new();
+        self.longest_match(word, inside, &mut |id, _| ids.push(id)).then_some(ids)
     }
 
-    /// Rows and ends of the pieces of `word`, and how many there are.
+    /// Calls `sink` with the row and the end of each piece of `word`; false where it does not split
+    /// whole, whatever was given to `sink` before.
     #[inline]
     fn longest_match(
         &self,
         word: &str,
         inside: bool,
-        pieces: &mut [(u32, usize); MAX_WORD_CHARS],
-    ) -> Option<usize> {
+        sink: &mut impl FnMut(u32, usize),
+    ) -> bool {
         let bytes = word.as_bytes();
         if bytes.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
-            return None;
+            return false;
         }
-        let (mut count, mut at) = (0, 0);
+        let mut at = 0;
         while at < bytes.len() {
-            let from = if at == 0 && !inside { ROOT } else { self.continuation? };
-            let (id, len) = self.trie.longest(from, &bytes[at..])?;
+            let from = if at == 0 && !inside { Some(ROOT) } else { self.continuation };
+            let found = from.and_then(|from| self.trie.longest(from, &bytes[at..]));
+            let Some((id, len)) = found else { return false };
             at += len;
-            pieces[count] = (id, at);
-            count += 1;
+            sink(id, at);
         }
-        Some(count)
+        true
     }
 }

@@ -1,23 +1,44 @@
 //! A double-array trie over bytes: from a prefix of a word to the longest token.
 //!
-//! A child of node `n` on byte `b` lies at `base[n] ^ b`, and its `parent` is `n`. It knows nothing
-//! of characters; since tokens and words are both UTF-8, a match ends at a character's end.
+//! A child of node `n` on byte `b` lies at `base[n] ^ b` and bears the label `b`; no two nodes have
+//! the same base, so that the label is proof enough. It knows nothing of characters; since tokens and
+//! words are both UTF-8, a match ends at a character's end.
+//!
+//! Source: Aoe 1989, "An efficient digital search algorithm by using a double-array structure"; labels
+//! in place of parents as in Yata's darts-clone.
 
 /// The root, where words begin.
 pub(crate) const ROOT: u32 = 0;
-const FREE: u32 = u32::MAX;
 const NONE: u32 = u32::MAX;
 /// How many blocks stay open for placing; older ones are full enough.
 const OPEN_BLOCKS: usize = 32;
+/// The bits of `link` that hold the base; the label lies above them.
+const BASE_BITS: u32 = 24;
+const BASE: u32 = (1 << BASE_BITS) - 1;
+/// The label of a free slot, a byte that no UTF-8 text has.
+const FREE: u32 = 0xFF;
 
+/// Eight bytes, so that a step is one load.
 #[derive(Debug, Clone, Copy)]
 struct Node {
-    base: u32,
-    parent: u32,
+    /// The label, and the base of the children.
+    link: u32,
     value: u32,
 }
 
-const EMPTY: Node = Node { base: 0, parent: FREE, value: NONE };
+const EMPTY: Node = Node { link: FREE << BASE_BITS, value: NONE };
+
+impl Node {
+    #[inline]
+    fn base(self) -> u32 {
+        self.link & BASE
+    }
+
+    #[inline]
+    fn label(self) -> u32 {
+        self.link >> BASE_BITS
+    }
+}
 
 /// Tokens by their bytes.
 #[derive(Debug, Clone)]
@@ -30,19 +51,20 @@ impl Trie {
     pub(crate) fn new<'a>(entries: impl Iterator<Item = (&'a str, u32)>) -> Self {
         let mut sorted: Vec<Entry<'_>> = entries.map(|(key, id)| (key.as_bytes(), id)).collect();
         sorted.sort();
-        let mut builder = Builder { nodes: vec![EMPTY; 256], free: vec![255], first_open: 0 };
-        // The root takes slot 0 and is nobody's child.
-        builder.nodes[0].parent = FREE - 1;
+        let mut builder = Builder::default();
+        builder.grow();
+        // The root takes slot 0 and is nobody's child: no token has the byte 0xFE.
+        builder.take(ROOT, 0xFE);
         builder.place(ROOT, &sorted, 0);
         Self { nodes: builder.nodes }
     }
 
     /// The child of `node` on `byte`.
     #[inline]
-    pub(crate) fn child(&self, node: u32, byte: u8) -> Option<u32> {
-        let at = self.nodes[node as usize].base ^ u32::from(byte);
+    fn child(&self, node: u32, byte: u8) -> Option<u32> {
+        let at = self.nodes[node as usize].base() ^ u32::from(byte);
         let child = self.nodes.get(at as usize)?;
-        (child.parent == node).then_some(at)
+        (child.label() == u32::from(byte)).then_some(at)
     }
 
     /// The node of `prefix`.
@@ -53,17 +75,15 @@ impl Trie {
     /// The longest token that begins at `from` (a node) and is a prefix of `bytes`: value, length.
     #[inline]
     pub(crate) fn longest(&self, from: u32, bytes: &[u8]) -> Option<(u32, usize)> {
-        let mut node = from;
-        let mut base = self.nodes[node as usize].base;
+        let mut base = self.nodes[from as usize].base();
         let mut best = None;
         for (index, &byte) in bytes.iter().enumerate() {
             let at = base ^ u32::from(byte);
             let Some(child) = self.nodes.get(at as usize) else { break };
-            if child.parent != node {
+            if child.label() != u32::from(byte) {
                 break;
             }
-            node = at;
-            base = child.base;
+            base = child.base();
             if child.value != NONE {
                 best = Some((child.value, index + 1));
             }
@@ -75,14 +95,31 @@ impl Trie {
 /// A key's bytes and its value.
 type Entry<'a> = (&'a [u8], u32);
 
+#[derive(Default)]
 struct Builder {
     nodes: Vec<Node>,
+    /// Bases that a node has.
+    is_base: Vec<bool>,
     /// Free slots by block of 256.
     free: Vec<u16>,
     first_open: usize,
 }
 
 impl Builder {
+    /// Another block.
+    fn grow(&mut self) {
+        self.nodes.resize(self.nodes.len() + 256, EMPTY);
+        self.is_base.resize(self.nodes.len(), false);
+        self.free.push(256);
+        debug_assert!(self.nodes.len() <= BASE as usize, "a vocabulary has at most 4 million rows");
+    }
+
+    /// Puts a node with `label` on the free slot `at`.
+    fn take(&mut self, at: u32, label: u32) {
+        self.nodes[at as usize].link = label << BASE_BITS;
+        self.free[at as usize / 256] -= 1;
+    }
+
     /// Places the children of `node`, whose keys are `keys`, all equal in their first `depth` bytes.
     fn place(&mut self, node: u32, mut keys: &[Entry<'_>], depth: usize) {
         while let Some(((key, value), rest)) = keys.split_first() {
@@ -105,17 +142,17 @@ impl Builder {
             return;
         }
         let base = self.find_base(&groups);
-        self.nodes[node as usize].base = base;
+        self.is_base[base as usize] = true;
+        self.nodes[node as usize].link |= base;
         for (byte, _) in &groups {
-            self.nodes[(base ^ u32::from(*byte)) as usize].parent = node;
-            self.free[base as usize / 256] -= 1;
+            self.take(base ^ u32::from(*byte), u32::from(*byte));
         }
         for (byte, group) in groups {
             self.place(base ^ u32::from(byte), group, depth + 1);
         }
     }
 
-    /// A base at which every byte of `groups` falls on a free slot.
+    /// A base of its own, at which every byte of `groups` falls on a free slot.
     fn find_base(&mut self, groups: &[(u8, &[Entry<'_>])]) -> u32 {
         let blocks = self.nodes.len() / 256;
         for block in self.first_open..blocks {
@@ -125,14 +162,13 @@ impl Builder {
             let start = block * 256;
             for low in 0..256 {
                 let base = (start + low) as u32;
-                let free = |byte: u8| self.nodes[(base ^ u32::from(byte)) as usize].parent == FREE;
-                if groups.iter().all(|(byte, _)| free(*byte)) {
+                let free = |byte: u8| self.nodes[(base ^ u32::from(byte)) as usize].label() == FREE;
+                if !self.is_base[base as usize] && groups.iter().all(|(byte, _)| free(*byte)) {
                     return base;
                 }
             }
         }
-        self.nodes.resize(self.nodes.len() + 256, EMPTY);
-        self.free.push(256);
+        self.grow();
         self.first_open = (blocks + 1).saturating_sub(OPEN_BLOCKS);
         (blocks * 256) as u32
     }
