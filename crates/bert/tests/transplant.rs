@@ -5,7 +5,7 @@
 use bimed_bert::{BertConfig, BertForPreTraining, Pass, fill_missing, load_weights, to_host};
 use bimed_checkpoint::{Row, RowMap, Weights, apply_row_map};
 use bimed_ops::{BertOps, FusedCpu, Packing, Reference, TokenIds};
-use burn::tensor::Device;
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
 const ROWS: usize = 40;
 /// [CLS], two words, [MASK], [SEP] of the old vocabulary.
@@ -25,14 +25,15 @@ fn config() -> BertConfig {
 
 /// One row a token of `ids`.
 fn logits(weights: &Weights, ids: &[i32], ops: &dyn BertOps, device: &Device) -> Vec<f32> {
-    let model =
-        load_weights(BertForPreTraining::zeros(&config(), device), weights).unwrap();
+    let model = load_weights(BertForPreTraining::zeros(&config(), device), weights).unwrap();
     let positions: Vec<i32> = (0..ids.len() as i32).collect();
     let ids = TokenIds::upload(ids, &positions, &vec![0; ids.len()], device);
     let packing = Packing::upload(1, IDS.len(), vec![(0, IDS.len())], device);
     let pass = Pass::evaluate(ops);
     let hidden = model.bert.forward(&ids, &packing, pass);
-    let logits = model.predictions.logits(hidden, model.decoder(), pass);
+    let all = TensorData::new(positions, [IDS.len()]);
+    let rows = model.predictions.transform(hidden, Tensor::<1, Int>::from_data(all, device), pass);
+    let logits = model.predictions.logits(rows, model.decoder());
     let elements = logits.dims().iter().product::<usize>();
     to_host(logits.inner().reshape([elements]))
 }

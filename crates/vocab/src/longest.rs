@@ -1,9 +1,10 @@
-//! Segments → the longest tokens they are made of.
+//! Words → the longest tokens they are made of, from the left.
 
 use crate::trie::{ROOT, Trie};
 use crate::vocabulary::CONTINUATION;
 
-/// Splits segments, in which `##` marks the inside of a word, as the tokenizer will.
+/// A vocabulary as the greedy longest match sees it.
+#[derive(Debug, Clone)]
 pub(crate) struct LongestMatch {
     trie: Trie,
     inside: Option<u32>,
@@ -17,18 +18,32 @@ impl LongestMatch {
         Self { trie, inside }
     }
 
-    /// Calls `sink` with the token of each piece; whether they make up the whole segment.
+    /// Splits a segment, in which `##` marks the inside of a word: calls `sink` with the token of each
+    /// piece; whether they make up the whole segment.
     pub(crate) fn split(&self, segment: &str, mut sink: impl FnMut(u32)) -> bool {
-        let (mut from, mut rest) = match segment.strip_prefix(CONTINUATION) {
-            Some(text) if !text.is_empty() => (self.inside, text.as_bytes()),
-            _ => (Some(ROOT), segment.as_bytes()),
-        };
-        while !rest.is_empty() {
-            let Some((id, len)) = from.and_then(|node| self.trie.longest(node, rest)) else {
-                return false;
-            };
-            sink(id);
-            rest = &rest[len..];
+        match segment.strip_prefix(CONTINUATION) {
+            Some(text) if !text.is_empty() => self.split_word(text, true, &mut |id, _| sink(id)),
+            _ => self.split_word(segment, false, &mut |id, _| sink(id)),
+        }
+    }
+
+    /// Splits a word, or the inside of one: calls `sink` with the token and the end of each piece;
+    /// whether they make up the whole word, whatever was given to `sink` before.
+    #[inline]
+    pub(crate) fn split_word(
+        &self,
+        word: &str,
+        inside: bool,
+        sink: &mut impl FnMut(u32, usize),
+    ) -> bool {
+        let bytes = word.as_bytes();
+        let mut from = if inside { self.inside } else { Some(ROOT) };
+        let mut at = 0;
+        while at < bytes.len() {
+            let found = from.and_then(|node| self.trie.longest(node, &bytes[at..]));
+            let Some((id, len)) = found else { return false };
+            at += len;
+            sink(id, at);
             from = self.inside;
         }
         true

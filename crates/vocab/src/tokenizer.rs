@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
+use crate::longest::LongestMatch;
 use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
-use crate::trie::{ROOT, Trie};
-use crate::vocabulary::{CONTINUATION, Vocab};
+use crate::vocabulary::Vocab;
 use crate::words::{Origin, Splitter, split_added};
 
 /// A text as tokens. All vectors have one entry a token.
@@ -83,8 +83,7 @@ fn num_chars(bytes: &[u8]) -> usize {
 pub struct Tokenizer {
     vocab: Vocab,
     options: TokenizerOptions,
-    trie: Trie,
-    continuation: Option<u32>,
+    longest: LongestMatch,
     added: Vec<(String, u32)>,
 }
 
@@ -92,9 +91,8 @@ impl Tokenizer {
     /// The tokenizer of `vocab`.
     pub fn new(vocab: Vocab, options: TokenizerOptions) -> Self {
         let rows = vocab.tokens().iter().zip(0u32..).map(|(token, id)| (token.as_str(), id));
-        let trie = Trie::new(rows);
-        let continuation = trie.node(CONTINUATION.as_bytes());
-        Self { vocab, options, trie, continuation, added: Vec::new() }
+        let longest = LongestMatch::new(rows);
+        Self { vocab, options, longest, added: Vec::new() }
     }
 
     /// Matches `tokens` literally in a text before anything else. Those that the vocabulary lacks
@@ -169,7 +167,7 @@ impl Tokenizer {
     #[inline]
     fn push_pieces(&self, word: &str, ids: &mut Vec<u32>) {
         let begin = ids.len();
-        if !self.longest_match(word, false, &mut |id, _| ids.push(id)) {
+        if !self.split(word, false, &mut |id, _| ids.push(id)) {
             ids.truncate(begin);
             ids.push(self.vocab.specials().unk);
         }
@@ -179,7 +177,7 @@ impl Tokenizer {
     #[inline]
     fn push_word(&self, word: &str, origin: Origin<'_>, encoding: &mut Encoding) {
         let (begin, saturated, mut from) = (encoding.ids.len(), encoding.saturated_chars, 0);
-        let is_known = self.longest_match(word, false, &mut |id, to| {
+        let is_known = self.split(word, false, &mut |id, to| {
             encoding.push(id, word, from..to, origin);
             from = to;
         });
@@ -192,30 +190,13 @@ impl Tokenizer {
     /// The pieces of `word`, as the inside of a longer one where `inside`; `None` for `[UNK]`.
     pub(crate) fn pieces(&self, word: &str, inside: bool) -> Option<Vec<u32>> {
         let mut ids = Vec::new();
-        self.longest_match(word, inside, &mut |id, _| ids.push(id)).then_some(ids)
+        self.split(word, inside, &mut |id, _| ids.push(id)).then_some(ids)
     }
 
-    /// Calls `sink` with the row and the end of each piece of `word`; false where it does not split
-    /// whole, whatever was given to `sink` before.
+    /// As [`LongestMatch::split_word`]; a word that is too long does not split.
     #[inline]
-    fn longest_match(
-        &self,
-        word: &str,
-        inside: bool,
-        sink: &mut impl FnMut(u32, usize),
-    ) -> bool {
-        let bytes = word.as_bytes();
-        if bytes.len() > MAX_WORD_CHARS && word.chars().count() > MAX_WORD_CHARS {
-            return false;
-        }
-        let mut at = 0;
-        while at < bytes.len() {
-            let from = if at == 0 && !inside { Some(ROOT) } else { self.continuation };
-            let found = from.and_then(|from| self.trie.longest(from, &bytes[at..]));
-            let Some((id, len)) = found else { return false };
-            at += len;
-            sink(id, at);
-        }
-        true
+    fn split(&self, word: &str, inside: bool, sink: &mut impl FnMut(u32, usize)) -> bool {
+        let is_long = word.len() > MAX_WORD_CHARS && num_chars(word.as_bytes()) > MAX_WORD_CHARS;
+        !is_long && self.longest.split_word(word, inside, sink)
     }
 }

@@ -53,8 +53,10 @@ impl Trie {
         sorted.sort();
         let mut builder = Builder::default();
         builder.grow();
-        // The root takes slot 0 and is nobody's child: no token has the byte 0xFE.
+        // The root takes slot 0 and is nobody's child: no token has the byte 0xFE. A node without
+        // children has base 0, which must be no other's.
         builder.take(ROOT, 0xFE);
+        builder.is_base[0] = true;
         builder.place(ROOT, &sorted, 0);
         Self { nodes: builder.nodes }
     }
@@ -189,6 +191,18 @@ mod tests {
         }
         assert_eq!(trie.longest(ROOT, "폐".as_bytes()), None);
         assert_eq!(trie.longest(ROOT, b""), None);
+    }
+
+    #[test]
+    fn a_leaf_has_no_children_of_another_node() {
+        let letters: Vec<String> = ('!'..='~').chain('가'..='갿').map(|c| c.to_string()).collect();
+        let trie = Trie::new(letters.iter().map(|letter| (letter.as_str(), 7)));
+        for first in &letters {
+            for second in &letters {
+                let word = format!("{first}{second}");
+                assert_eq!(trie.longest(ROOT, word.as_bytes()), Some((7, first.len())), "{word}");
+            }
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! in a table; where normalisation leaves it as it is, its words are parts of the text itself.
 
 use crate::characters::{
-    CASED, CHINESE, COMPOSES, Class, DROPPED, FOLDS, MARK, PUNCTUATION, SPACE, class, class_of, classes,
+    CASED, CHINESE, COMPOSES, Class, DROPPED, FOLDS, MARK, PUNCTUATION, SPACE, class, class_of,
+    classes,
 };
 use crate::normalize::{Item, Normalizer, WordBounds, word_class};
 use crate::options::TokenizerOptions;
