@@ -3,7 +3,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::safetensors::Fault;
+use crate::pytorch::PytorchFault;
+use crate::safetensors::SafetensorsFault;
+use crate::tensorflow::TensorflowFault;
 
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -54,7 +56,25 @@ pub enum Error {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        fault: Fault,
+        fault: SafetensorsFault,
+    },
+    /// A file that is not one that PyTorch's `torch.save` writes of a model's tensors.
+    #[error("{path}: {fault}")]
+    Pytorch {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: PytorchFault,
+    },
+    /// A file that is not of a sound TensorFlow checkpoint.
+    #[error("{path}: {fault}")]
+    Tensorflow {
+        /// The index, or the file of the data.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        fault: TensorflowFault,
     },
     /// A JSON file that does not parse, or is not of the expected form.
     #[error("{path}:{line}:{column}: {kind}")]
@@ -85,6 +105,36 @@ pub enum Error {
         found: Option<&'static str>,
         /// The file that is read.
         expected: &'static str,
+    },
+    /// A directory with several files for one purpose.
+    #[error("{dir}: found {}, expected one {what}", list(found, |name| format!("`{name}`")))]
+    Ambiguous {
+        /// The directory.
+        dir: PathBuf,
+        /// The purpose.
+        what: &'static str,
+        /// The files.
+        found: Vec<String>,
+    },
+    /// Tensors of types that do not widen to `f32` without loss.
+    #[error("{path}: {}", list(tensors, |(name, dtype)| format!("`{name}` is {dtype}, expected F32, F16 or BF16")))]
+    ElementTypes {
+        /// The file or directory.
+        path: PathBuf,
+        /// Their names as found, and their types.
+        tensors: Vec<(String, &'static str)>,
+    },
+    /// Tensors that together are larger than their files.
+    #[error(
+        "{path}: its tensors are said to hold {claimed} bytes, expected at most the {held} of its files"
+    )]
+    Claims {
+        /// The file.
+        path: PathBuf,
+        /// The bytes of all tensors.
+        claimed: u64,
+        /// The length of the files.
+        held: u64,
     },
     /// Tensors that no rule explains.
     #[error("{path}: tensors that a BERT of this config does not have: {}", list(tensors, shown))]
@@ -160,15 +210,17 @@ impl Error {
         match self {
             Self::Artifact(error) => error.hint(),
             Self::FileMissing { found: Some(found), .. } => Some(format!(
-                "`{found}` is not read yet: convert it with `save_pretrained(safe_serialization=True)` of transformers"
+                "`{found}` is not read: convert it with `save_pretrained(safe_serialization=True)` of transformers"
             )),
             Self::FileMissing { expected, .. } => {
-                Some(format!("give a Hugging Face model directory, with `{expected}` in it"))
+                Some(format!("give the directory of a model, with `{expected}` or its like in it"))
             }
+            Self::Ambiguous { .. } => Some("leave the one that is meant, or rename it".into()),
+            Self::Pytorch { fault, .. } => fault.hint().map(str::to_owned),
             Self::Untied { .. } => {
                 Some("save the model with `tie_word_embeddings` true, or drop the decoder".into())
             }
-            Self::Safetensors { fault: Fault::Truncated { .. }, .. } => {
+            Self::Safetensors { fault: SafetensorsFault::Truncated { .. }, .. } => {
                 Some("the file was cut short: copy or download it again".into())
             }
             _ => None,
@@ -211,4 +263,9 @@ impl fmt::Display for ConfigFault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.key, self.message)
     }
+}
+
+/// A name of a file that may be hostile, fit for an error.
+pub(crate) fn clipped(name: &str) -> String {
+    name.chars().take(120).flat_map(char::escape_debug).collect()
 }

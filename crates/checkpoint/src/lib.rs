@@ -12,14 +12,22 @@ mod bias;
 mod card;
 mod config;
 mod draw;
+mod elements;
 mod error;
 mod interpolate;
+mod layout;
 mod model_dir;
 mod names;
+mod pytorch;
 mod row_map;
 mod safetensors;
+mod shards;
+mod source;
+mod tensorflow;
 mod weights;
 
+#[cfg(test)]
+mod published;
 #[cfg(test)]
 mod tests;
 
@@ -31,14 +39,17 @@ pub use config::Dimensions;
 pub use draw::standard_normal;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
 pub use interpolate::{interpolate, interpolate_models};
+pub use layout::{
+    CONFIG_FILE, VOCAB_FILE, WEIGHTS_FILE, WeightFormat, find_config, find_vocab, is_model_file,
+    is_weights_file,
+};
 pub use model_dir::{
-    CONFIG_FILE, ModelDir, VOCAB_FILE, WEIGHTS_FILE, WeightFiles, list_weights, load_model_dir,
-    save_model_dir,
+    ModelDir, WeightFiles, list_tensors, list_weights, load_model_dir, save_model_dir,
 };
 pub use names::{DECODER_BIAS, ExpectedTensor, Part, WORD_EMBEDDINGS, expected_tensors};
+pub use pytorch::PytorchFault;
 pub use row_map::{Row, RowMap};
-pub use safetensors::{
-    Fault, OtherTensor, TensorFile, TensorInfo, list_safetensors, read_safetensors,
-    write_safetensors,
-};
+pub use safetensors::{SafetensorsFault, TensorFile, read_safetensors, write_safetensors};
+pub use source::TensorInfo;
+pub use tensorflow::TensorflowFault;
 pub use weights::{HostTensor, Weights};

@@ -1,11 +1,15 @@
 //! The name table: every tensor of a BERT, and the other names it goes by.
 //!
-//! Owns the one list of Hugging Face names with their shapes, as data. It knows nothing of files.
+//! Owns the one list of names, Hugging Face's and TensorFlow's, with their shapes, as data. It knows
+//! nothing of files.
 //!
 //! Invariant: a name is canonical exactly when [`expected_tensors`] gives it.
 //!
-//! Source: `BertForPreTraining` and `BertForSequenceClassification` of transformers 4.57.1,
-//! `models/bert/modeling_bert.py`; `gamma` and `beta` are the names of its first releases.
+//! Sources: `BertForPreTraining` and `BertForSequenceClassification` of transformers 4.57.1,
+//! `models/bert/modeling_bert.py`; `gamma` and `beta` are the names of its first releases; the
+//! variables of google-research/bert, `modeling.py` and `run_pretraining.py`.
+
+use std::collections::BTreeMap;
 
 use crate::Dimensions;
 
@@ -30,6 +34,8 @@ pub enum Part {
 pub struct ExpectedTensor {
     /// The Hugging Face name.
     pub name: String,
+    /// The name in a TensorFlow 1 checkpoint, where a `/kernel` lies transposed, `[in, out]`.
+    pub tensorflow_name: String,
     /// The length of each axis.
     pub shape: Vec<usize>,
     /// Where it belongs; all but [`Part::Encoder`] are optional, each as a whole.
@@ -54,53 +60,87 @@ enum Axis {
 use Axis::{Hidden, Intermediate, Label, Position, TokenType, Two, Vocab};
 use Part::{Classifier, Encoder, MlmHead, NspHead, Pooler};
 
-type Table = &'static [(&'static str, &'static [Axis], Part)];
+/// Hugging Face's name, TensorFlow's, the axes in Hugging Face's order, the part.
+type Table = &'static [(&'static str, &'static str, &'static [Axis], Part)];
 
 const EMBEDDINGS: Table = &[
-    (WORD_EMBEDDINGS, &[Vocab, Hidden], Encoder),
-    ("bert.embeddings.position_embeddings.weight", &[Position, Hidden], Encoder),
-    ("bert.embeddings.token_type_embeddings.weight", &[TokenType, Hidden], Encoder),
-    ("bert.embeddings.LayerNorm.weight", &[Hidden], Encoder),
-    ("bert.embeddings.LayerNorm.bias", &[Hidden], Encoder),
+    (WORD_EMBEDDINGS, "bert/embeddings/word_embeddings", &[Vocab, Hidden], Encoder),
+    (
+        "bert.embeddings.position_embeddings.weight",
+        "bert/embeddings/position_embeddings",
+        &[Position, Hidden],
+        Encoder,
+    ),
+    (
+        "bert.embeddings.token_type_embeddings.weight",
+        "bert/embeddings/token_type_embeddings",
+        &[TokenType, Hidden],
+        Encoder,
+    ),
+    ("bert.embeddings.LayerNorm.weight", "bert/embeddings/LayerNorm/gamma", &[Hidden], Encoder),
+    ("bert.embeddings.LayerNorm.bias", "bert/embeddings/LayerNorm/beta", &[Hidden], Encoder),
 ];
 
-/// The tensors of one layer, after `bert.encoder.layer.N.`.
+/// The tensors of one layer, after `bert.encoder.layer.N.` and `bert/encoder/layer_N/`.
 const LAYER: Table = &[
-    ("attention.self.query.weight", &[Hidden, Hidden], Encoder),
-    ("attention.self.query.bias", &[Hidden], Encoder),
-    ("attention.self.key.weight", &[Hidden, Hidden], Encoder),
-    ("attention.self.key.bias", &[Hidden], Encoder),
-    ("attention.self.value.weight", &[Hidden, Hidden], Encoder),
-    ("attention.self.value.bias", &[Hidden], Encoder),
-    ("attention.output.dense.weight", &[Hidden, Hidden], Encoder),
-    ("attention.output.dense.bias", &[Hidden], Encoder),
-    ("attention.output.LayerNorm.weight", &[Hidden], Encoder),
-    ("attention.output.LayerNorm.bias", &[Hidden], Encoder),
-    ("intermediate.dense.weight", &[Intermediate, Hidden], Encoder),
-    ("intermediate.dense.bias", &[Intermediate], Encoder),
-    ("output.dense.weight", &[Hidden, Intermediate], Encoder),
-    ("output.dense.bias", &[Hidden], Encoder),
-    ("output.LayerNorm.weight", &[Hidden], Encoder),
-    ("output.LayerNorm.bias", &[Hidden], Encoder),
+    ("attention.self.query.weight", "attention/self/query/kernel", &[Hidden, Hidden], Encoder),
+    ("attention.self.query.bias", "attention/self/query/bias", &[Hidden], Encoder),
+    ("attention.self.key.weight", "attention/self/key/kernel", &[Hidden, Hidden], Encoder),
+    ("attention.self.key.bias", "attention/self/key/bias", &[Hidden], Encoder),
+    ("attention.self.value.weight", "attention/self/value/kernel", &[Hidden, Hidden], Encoder),
+    ("attention.self.value.bias", "attention/self/value/bias", &[Hidden], Encoder),
+    ("attention.output.dense.weight", "attention/output/dense/kernel", &[Hidden, Hidden], Encoder),
+    ("attention.output.dense.bias", "attention/output/dense/bias", &[Hidden], Encoder),
+    ("attention.output.LayerNorm.weight", "attention/output/LayerNorm/gamma", &[Hidden], Encoder),
+    ("attention.output.LayerNorm.bias", "attention/output/LayerNorm/beta", &[Hidden], Encoder),
+    ("intermediate.dense.weight", "intermediate/dense/kernel", &[Intermediate, Hidden], Encoder),
+    ("intermediate.dense.bias", "intermediate/dense/bias", &[Intermediate], Encoder),
+    ("output.dense.weight", "output/dense/kernel", &[Hidden, Intermediate], Encoder),
+    ("output.dense.bias", "output/dense/bias", &[Hidden], Encoder),
+    ("output.LayerNorm.weight", "output/LayerNorm/gamma", &[Hidden], Encoder),
+    ("output.LayerNorm.bias", "output/LayerNorm/beta", &[Hidden], Encoder),
 ];
 
 const HEADS: Table = &[
-    ("bert.pooler.dense.weight", &[Hidden, Hidden], Pooler),
-    ("bert.pooler.dense.bias", &[Hidden], Pooler),
-    ("cls.predictions.transform.dense.weight", &[Hidden, Hidden], MlmHead),
-    ("cls.predictions.transform.dense.bias", &[Hidden], MlmHead),
-    ("cls.predictions.transform.LayerNorm.weight", &[Hidden], MlmHead),
-    ("cls.predictions.transform.LayerNorm.bias", &[Hidden], MlmHead),
-    (DECODER_BIAS, &[Vocab], MlmHead),
-    ("cls.seq_relationship.weight", &[Two, Hidden], NspHead),
-    ("cls.seq_relationship.bias", &[Two], NspHead),
-    ("classifier.weight", &[Label, Hidden], Classifier),
-    ("classifier.bias", &[Label], Classifier),
+    ("bert.pooler.dense.weight", "bert/pooler/dense/kernel", &[Hidden, Hidden], Pooler),
+    ("bert.pooler.dense.bias", "bert/pooler/dense/bias", &[Hidden], Pooler),
+    (
+        "cls.predictions.transform.dense.weight",
+        "cls/predictions/transform/dense/kernel",
+        &[Hidden, Hidden],
+        MlmHead,
+    ),
+    (
+        "cls.predictions.transform.dense.bias",
+        "cls/predictions/transform/dense/bias",
+        &[Hidden],
+        MlmHead,
+    ),
+    (
+        "cls.predictions.transform.LayerNorm.weight",
+        "cls/predictions/transform/LayerNorm/gamma",
+        &[Hidden],
+        MlmHead,
+    ),
+    (
+        "cls.predictions.transform.LayerNorm.bias",
+        "cls/predictions/transform/LayerNorm/beta",
+        &[Hidden],
+        MlmHead,
+    ),
+    (DECODER_BIAS, "cls/predictions/output_bias", &[Vocab], MlmHead),
+    ("cls.seq_relationship.weight", "cls/seq_relationship/output_weights", &[Two, Hidden], NspHead),
+    ("cls.seq_relationship.bias", "cls/seq_relationship/output_bias", &[Two], NspHead),
+    ("classifier.weight", "output_weights", &[Label, Hidden], Classifier),
+    ("classifier.bias", "output_bias", &[Label], Classifier),
 ];
 
 /// Beginnings that other writers leave out or put before a name, and what they become; the first
 /// that fits is taken, then the next.
 const PREFIXES: &[(&str, &str)] = &[
+    ("state_dict.", ""),
+    ("model_state_dict.", ""),
+    ("model.", ""),
     ("module.", ""),
     ("embeddings.", "bert.embeddings."),
     ("encoder.", "bert.encoder."),
@@ -121,6 +161,25 @@ pub(crate) const TIED: &[(&str, &str)] = &[
 pub(crate) const BUFFERS: &[&str] =
     &["bert.embeddings.position_ids", "bert.embeddings.token_type_ids"];
 
+/// Beginnings of a name's parts, between `/` and `.`, that say a tensor is an optimizer's.
+const OPTIMIZER: &[&str] = &[
+    "adam_m",
+    "adam_v",
+    "Adam",
+    "AdamWeightDecayOptimizer",
+    "BERTAdam",
+    "LAMB",
+    "global_step",
+    "beta1_power",
+    "beta2_power",
+    "optimizer",
+];
+
+/// Whether `name` is of an optimizer's state, not of a model.
+pub(crate) fn is_optimizers(name: &str) -> bool {
+    name.split(['/', '.']).any(|part| OPTIMIZER.iter().any(|begin| part.starts_with(begin)))
+}
+
 /// Every tensor of a model of `dimensions`, in the table's order, layer by layer.
 ///
 /// The classifier is there when the config says how many labels it has.
@@ -135,23 +194,72 @@ pub fn expected_tensors(dimensions: &Dimensions) -> Vec<ExpectedTensor> {
         Two => Some(2),
     };
     let mut expected = Vec::new();
-    let mut add = |prefix: &str, table: Table| {
-        for &(name, axes, part) in table {
+    let mut add = |prefix: &str, tensorflow_prefix: &str, table: Table| {
+        for &(name, tensorflow_name, axes, part) in table {
             if let Some(shape) = axes.iter().map(length).collect() {
-                expected.push(ExpectedTensor { name: format!("{prefix}{name}"), shape, part });
+                let name = format!("{prefix}{name}");
+                let tensorflow_name = format!("{tensorflow_prefix}{tensorflow_name}");
+                expected.push(ExpectedTensor { name, tensorflow_name, shape, part });
             }
         }
     };
-    add("", EMBEDDINGS);
+    add("", "", EMBEDDINGS);
     for layer in 0..dimensions.num_hidden_layers {
-        add(&format!("bert.encoder.layer.{layer}."), LAYER);
+        let (prefix, tensorflow_prefix) =
+            (format!("bert.encoder.layer.{layer}."), format!("bert/encoder/layer_{layer}/"));
+        add(&prefix, &tensorflow_prefix, LAYER);
     }
-    add("", HEADS);
+    add("", "", HEADS);
     expected
 }
 
+/// How the tensors of a file are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Naming {
+    /// As PyTorch's modules, of any version of transformers or its forerunners.
+    PyTorch,
+    /// As the variables of google-research/bert.
+    TensorFlow,
+}
+
+/// From the names of a file to the names of the table.
+#[derive(Debug)]
+pub(crate) enum Names {
+    /// By rules.
+    PyTorch,
+    /// By the table: the Hugging Face names by TensorFlow's.
+    TensorFlow(BTreeMap<String, String>),
+}
+
+impl Names {
+    /// For a file that is called `naming`, of a model of `dimensions`.
+    pub(crate) fn new(naming: Naming, dimensions: &Dimensions) -> Self {
+        match naming {
+            Naming::PyTorch => Self::PyTorch,
+            Naming::TensorFlow => Self::TensorFlow(
+                expected_tensors(dimensions)
+                    .into_iter()
+                    .map(|tensor| (tensor.tensorflow_name, tensor.name))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The Hugging Face name of a tensor that a file calls `name`, and whether it lies transposed
+    /// there; a name that is not in the table stays as it is.
+    pub(crate) fn canonical(&self, name: &str) -> (String, bool) {
+        match self {
+            Self::PyTorch => (canonical_name(name), false),
+            Self::TensorFlow(table) => match table.get(name) {
+                Some(canonical) => (canonical.clone(), name.ends_with("/kernel")),
+                None => (name.to_owned(), false),
+            },
+        }
+    }
+}
+
 /// The Hugging Face name of a tensor that another writer called `name`.
-pub(crate) fn canonical_name(name: &str) -> String {
+fn canonical_name(name: &str) -> String {
     let mut canonical = name.to_owned();
     for (found, becomes) in PREFIXES {
         if let Some(rest) = canonical.strip_prefix(found) {

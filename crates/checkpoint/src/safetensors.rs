@@ -11,21 +11,21 @@
 mod header;
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Seek, Write};
 use std::path::Path;
 
 use bimed_artifact::AtomicFile;
+use fs_err as fs;
 
+use crate::elements::{CHUNK_BYTES, is_weight, read_elements};
+use crate::source::{Source, TensorInfo};
 use crate::{HostTensor, Result, Weights};
-use header::{Dtype, MAX_NAME_BYTES, Opened, open};
-
-/// Bytes converted at a time.
-const CHUNK_BYTES: usize = 1 << 20;
+use header::{MAX_NAME_BYTES, Opened, Place, open};
 
 /// What is wrong with a safetensors file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum SafetensorsFault {
     /// Fewer bytes than the length of a header takes.
     #[error("not a safetensors file: found {found} bytes, expected at least 8")]
     TooShort {
@@ -106,58 +106,64 @@ pub enum Fault {
     },
 }
 
-/// A tensor that is not of floating point, or is of a kind that is not read: listed, never loaded.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherTensor {
-    /// The name as in the file.
-    pub name: String,
-    /// The element type as in the file, e.g. `I64`.
-    pub dtype: &'static str,
-    /// The length of each axis.
-    pub shape: Vec<usize>,
-}
-
 /// A safetensors file.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TensorFile {
     /// The tensors of type `F32`, `F16` and `BF16`, by their names as in the file, as `f32`.
     pub weights: Weights,
-    /// The tensors of any other type.
-    pub others: Vec<OtherTensor>,
+    /// The tensors of any other type: listed, never loaded.
+    pub others: Vec<TensorInfo>,
     /// The file's `__metadata__`.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// A tensor as the header of its file describes it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct TensorInfo {
-    /// The name as in the file.
-    pub name: String,
-    /// The element type as in the file, e.g. `F32`.
-    pub dtype: &'static str,
-    /// The length of each axis.
-    pub shape: Vec<usize>,
-    /// The bytes of its elements.
-    pub bytes: u64,
+/// A safetensors file whose header was read.
+#[derive(Debug)]
+pub(crate) struct SafetensorsFile {
+    reader: BufReader<fs::File>,
+    metadata: BTreeMap<String, String>,
+    places: Vec<Place>,
+    tensors: Vec<TensorInfo>,
+    file_bytes: u64,
 }
 
-/// The tensors of the safetensors file at `path`, by their names, without reading their elements.
-///
-/// # Errors
-/// As [`read_safetensors`].
-pub fn list_safetensors(path: &Path) -> Result<Vec<TensorInfo>> {
-    let mut tensors: Vec<TensorInfo> = open(path)?
-        .places
-        .into_iter()
-        .map(|place| TensorInfo {
-            name: place.name,
-            dtype: place.dtype.name(),
-            shape: place.shape,
-            bytes: place.bytes,
-        })
-        .collect();
-    tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(tensors)
+impl SafetensorsFile {
+    /// Reads the header of the file at `path`.
+    ///
+    /// # Errors
+    /// [`crate::Error::Safetensors`] when the file is not sound.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let Opened { file, metadata, places } = open(path)?;
+        let tensors = places
+            .iter()
+            .map(|place| TensorInfo {
+                name: place.name.clone(),
+                dtype: place.dtype.name(),
+                shape: place.shape.clone(),
+                bytes: place.bytes,
+            })
+            .collect();
+        let file_bytes = file.metadata()?.len();
+        let reader = BufReader::with_capacity(CHUNK_BYTES, file);
+        Ok(Self { reader, metadata, places, tensors, file_bytes })
+    }
+}
+
+impl Source for SafetensorsFile {
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    fn read(&mut self, index: usize) -> Result<Vec<f32>> {
+        let Place { dtype, begin, bytes, .. } = self.places[index];
+        let here = self.reader.stream_position()?;
+        self.reader.seek_relative(begin as i64 - here as i64)?;
+        Ok(read_elements(&mut self.reader, dtype, bytes, |_| ())?)
+    }
 }
 
 /// Reads the safetensors file at `path`; half precision widens to `f32` without loss.
@@ -165,19 +171,17 @@ pub fn list_safetensors(path: &Path) -> Result<Vec<TensorInfo>> {
 /// # Errors
 /// [`crate::Error::Safetensors`] when the file is not sound, [`crate::Error::Io`] when it cannot be read.
 pub fn read_safetensors(path: &Path) -> Result<TensorFile> {
-    let Opened { file, metadata, places } = open(path)?;
-    let mut reader = BufReader::with_capacity(CHUNK_BYTES, file);
-    let mut read = TensorFile { metadata, ..TensorFile::default() };
-    for place in places {
-        if !place.dtype.is_weight() {
-            reader.seek_relative(place.bytes as i64)?;
-            let (name, dtype, shape) = (place.name, place.dtype.name(), place.shape);
-            read.others.push(OtherTensor { name, dtype, shape });
-            continue;
+    let mut file = SafetensorsFile::open(path)?;
+    let mut read = TensorFile::default();
+    for (index, tensor) in file.tensors.clone().into_iter().enumerate() {
+        if is_weight(tensor.dtype) {
+            let data = file.read(index)?;
+            read.weights.insert(tensor.name, HostTensor::new(tensor.shape, data));
+        } else {
+            read.others.push(tensor);
         }
-        let data = read_elements(&mut reader, place.dtype, place.bytes as usize)?;
-        read.weights.insert(place.name, HostTensor::new(place.shape, data));
     }
+    read.metadata = file.metadata;
     Ok(read)
 }
 
@@ -216,45 +220,6 @@ pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<()> {
     }
     file.commit()?;
     Ok(())
-}
-
-fn read_elements(reader: &mut impl Read, dtype: Dtype, bytes: usize) -> std::io::Result<Vec<f32>> {
-    let size = dtype.bytes() as usize;
-    let mut data = Vec::with_capacity(bytes / size);
-    let mut buffer = vec![0_u8; CHUNK_BYTES.min(bytes)];
-    let mut left = bytes;
-    while left > 0 {
-        let chunk = &mut buffer[..left.min(CHUNK_BYTES)];
-        reader.read_exact(chunk)?;
-        left -= chunk.len();
-        match dtype.name() {
-            "F32" => data.extend(
-                chunk.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            ),
-            "F16" => data.extend(
-                chunk.chunks_exact(2).map(|b| f32_from_f16(u16::from_le_bytes([b[0], b[1]]))),
-            ),
-            _ => data.extend(
-                chunk
-                    .chunks_exact(2)
-                    .map(|b| f32::from_bits(u32::from_le_bytes([0, 0, b[0], b[1]]))),
-            ),
-        }
-    }
-    Ok(data)
-}
-
-/// The `f32` of a half-precision number (IEEE 754 binary16), exactly.
-fn f32_from_f16(half: u16) -> f32 {
-    let sign = u32::from(half & 0x8000) << 16;
-    let exponent = u32::from(half >> 10) & 0x1f;
-    let fraction = u32::from(half & 0x3ff);
-    let magnitude = match exponent {
-        0 => (fraction as f32 * (-24_f32).exp2()).to_bits(),
-        31 => 0x7f80_0000 | fraction << 13,
-        _ => (exponent + 112) << 23 | fraction << 13,
-    };
-    f32::from_bits(sign | magnitude)
 }
 
 #[cfg(test)]

@@ -192,10 +192,16 @@ fn a_directory_without_its_files_says_what_is_there_and_what_to_do() {
     let (found, _) = message(load_model_dir(dir.path()).unwrap_err());
     assert_eq!(found, "found nothing of its kind, expected `config.json`");
     fs::write(dir.path().join("config.json"), serde_json::to_vec(&tiny_config()).unwrap()).unwrap();
-    fs::write(dir.path().join("pytorch_model.bin"), b"").unwrap();
+    fs::write(dir.path().join("tf_model.h5"), b"").unwrap();
     let (found, hint) = message(load_model_dir(dir.path()).unwrap_err());
-    assert_eq!(found, "found `pytorch_model.bin`, expected `model.safetensors`");
+    assert_eq!(found, "found `tf_model.h5`, expected `model.safetensors`");
     assert!(hint.contains("safe_serialization=True"));
+    for name in ["a.ckpt-1.index", "a.ckpt-2.index"] {
+        fs::write(dir.path().join(name), b"").unwrap();
+    }
+    let (found, hint) = message(load_model_dir(dir.path()).unwrap_err());
+    let two = "found `a.ckpt-1.index`; `a.ckpt-2.index`, expected one TensorFlow checkpoint";
+    assert_eq!((&*found, &*hint), (two, "leave the one that is meant, or rename it"));
     fs::write(dir.path().join("config.json"), "{\"vocab_size\": 이름 홍길동}").unwrap();
     let error = load_model_dir(dir.path()).unwrap_err().to_string();
     assert!(error.ends_with("config.json:1:16: the JSON does not parse"), "{error}");

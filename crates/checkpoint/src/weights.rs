@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+/// Rows and columns that are transposed at a time.
+const TILE: usize = 32;
+
 /// A tensor on the host.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HostTensor {
@@ -20,6 +23,26 @@ impl HostTensor {
         let shape = shape.into();
         assert_eq!(shape.iter().product::<usize>(), data.len(), "data does not fill {shape:?}");
         Self { shape, data }
+    }
+
+    /// A tensor of two axes with them exchanged.
+    ///
+    /// # Panics
+    /// For another number of axes.
+    pub(crate) fn transposed(&self) -> Self {
+        let [rows, columns] = self.shape[..] else { panic!("{:?} is not of two axes", self.shape) };
+        let mut data = vec![0.0; self.data.len()];
+        // Tiles stay in the cache on both sides.
+        for top in (0..rows).step_by(TILE) {
+            for left in (0..columns).step_by(TILE) {
+                for row in top..rows.min(top + TILE) {
+                    for column in left..columns.min(left + TILE) {
+                        data[column * rows + row] = self.data[row * columns + column];
+                    }
+                }
+            }
+        }
+        Self { shape: vec![columns, rows], data }
     }
 
     /// Row `index` of a tensor of two axes.

@@ -9,11 +9,10 @@ use std::path::Path;
 
 use bimed_artifact::{Hash, KeyBuilder, hash_bytes, hash_file};
 use bimed_bert::{BertConfig, BertForPreTraining, BertForSequence, fill_missing, load_weights};
-use bimed_checkpoint::{Part, WEIGHTS_FILE, Weights, load_model_dir};
+use bimed_checkpoint::{Part, Weights, list_weights, load_model_dir};
 use bimed_vocab::Tokenizer;
 use burn::module::Module;
 use burn::tensor::Device;
-use fs_err as fs;
 
 use crate::results::ModelInfo;
 use crate::{Error, Result};
@@ -123,23 +122,15 @@ impl EvalModel {
     }
 }
 
-/// The hash of the weights' file, or of all shards with their names.
+/// The hash of the weights' file, or of all files with their names.
 fn hash_weights(dir: &Path) -> Result<Hash> {
-    let single = dir.join(WEIGHTS_FILE);
-    if single.exists() {
-        return Ok(hash_file(&single)?);
+    let files = list_weights(dir)?.files;
+    if let [single] = files.as_slice() {
+        return Ok(hash_file(&dir.join(single))?);
     }
-    let mut shards = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if Path::new(&name).extension().is_some_and(|ending| ending == "safetensors") {
-            shards.push(name);
-        }
-    }
-    shards.sort();
     let mut listed = String::new();
-    for name in shards {
-        listed.push_str(&format!("{}  {}\n", hash_file(&dir.join(&name))?, name.display()));
+    for name in files {
+        listed.push_str(&format!("{}  {name}\n", hash_file(&dir.join(&name))?));
     }
     Ok(hash_bytes(listed.as_bytes()))
 }

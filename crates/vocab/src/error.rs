@@ -15,7 +15,7 @@ pub enum Error {
     /// Writing an artifact failed.
     #[error(transparent)]
     Artifact(#[from] bimed_artifact::Error),
-    /// Weights or vectors could not be read or written.
+    /// Weights, vectors or a model's directory could not be read or written.
     #[error(transparent)]
     Checkpoint(#[from] bimed_checkpoint::Error),
     /// The step was asked to stop.

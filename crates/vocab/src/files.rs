@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bimed_artifact::{write_atomic, write_json_atomic};
+use bimed_checkpoint::find_vocab;
 use fs_err as fs;
 use serde_json::{Map, Value, json};
 
@@ -179,7 +180,8 @@ fn format_error(path: &Path, found: impl Into<String>, expected: impl Into<Strin
 }
 
 impl Vocab {
-    /// Reads the vocabulary of a Hugging Face directory: `vocab.txt`, or else `tokenizer.json`.
+    /// Reads the vocabulary of a model's directory: `vocab.txt`, the only text file with `vocab` in its
+    /// name (`kmbert_vocab.txt`), or else `tokenizer.json`.
     ///
     /// # Errors
     /// As [`Vocab::new`], and when the directory holds neither file.
@@ -212,8 +214,7 @@ impl Tokenizer {
 }
 
 fn read_vocab(dir: &Path) -> Result<Vocab> {
-    let text = dir.join("vocab.txt");
-    if text.exists() {
+    if let Some(text) = find_vocab(dir)? {
         return Vocab::from_file(&text);
     }
     let path = dir.join("tokenizer.json");
@@ -251,7 +252,8 @@ fn vocab_of_json(path: &Path, json: &Value) -> Result<Vocab> {
 /// The tokenizer of a directory.
 ///
 /// `tokenizer_config.json` decides on case and accents for the BERT classes, as it does in
-/// transformers; for `PreTrainedTokenizerFast` and where it is silent, `tokenizer.json` does.
+/// transformers; for `PreTrainedTokenizerFast` and where it is silent, `tokenizer.json` does; where
+/// neither speaks, as in the first releases of BioBERT and KM-BERT, the vocabulary itself.
 fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
     let json_path = dir.join("tokenizer.json");
     let config_path = dir.join("tokenizer_config.json");
@@ -276,9 +278,13 @@ fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
             fold: from_json.is_some_and(|o| o.fold),
         })
     };
-    let options = options.ok_or_else(|| {
-        format_error(dir, "no word on lower case", "`do_lower_case` in `tokenizer_config.json`")
-    })?;
+    let options = match options.or_else(|| options_of_vocab(&vocab)) {
+        Some(options) => options,
+        None => {
+            let expected = "`do_lower_case` in `tokenizer_config.json`";
+            return Err(format_error(dir, "no word on lower case", expected));
+        }
+    };
     let added = added_of_json(json.as_ref(), &config);
     let (tokenizer, missing) = Tokenizer::new(vocab, options).with_added_tokens(&added);
     match missing.first() {
@@ -289,6 +295,15 @@ fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
             "every added token in the vocabulary",
         )),
     }
+}
+
+/// What a vocabulary alone says: capital letters and whole Hangul syllables are rows that the uncased
+/// tokenizer, which lower-cases and decomposes, could never reach. Nothing where it has neither.
+fn options_of_vocab(vocab: &Vocab) -> Option<TokenizerOptions> {
+    let is_cased = |c: char| c.is_uppercase() || ('가'..='힣').contains(&c);
+    let reserved = |token: &str| token.starts_with('[') && token.ends_with(']');
+    let mut tokens = vocab.tokens().iter().filter(|token| !reserved(token));
+    tokens.any(|token| token.chars().any(is_cased)).then(TokenizerOptions::cased)
 }
 
 fn added_of_json(json: Option<&Value>, config: &Value) -> Vec<String> {

@@ -11,7 +11,9 @@ use fs_err as fs;
 use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
 
-use super::Fault;
+use super::SafetensorsFault as Fault;
+use crate::elements::Dtype;
+use crate::error::clipped;
 use crate::{Error, Result};
 
 /// The longest header that is read, in bytes; as the reference implementation's.
@@ -22,7 +24,7 @@ pub(super) const MAX_NAME_BYTES: usize = 1024;
 /// A file whose header was read and found sound.
 #[derive(Debug)]
 pub(super) struct Opened {
-    /// At the first element.
+    /// After the header.
     pub(super) file: fs::File,
     /// `__metadata__`.
     pub(super) metadata: BTreeMap<String, String>,
@@ -48,51 +50,10 @@ pub(super) fn open(path: &Path) -> Result<Opened> {
     let mut header = vec![0_u8; header_bytes as usize];
     file.read_exact(&mut header)?;
     let header = parse_header(&header).map_err(wrap)?;
-    let data_bytes = file_bytes - 8 - header_bytes;
-    let places = check_places(header.entries, data_bytes).map_err(wrap)?;
+    let data_start = 8 + header_bytes;
+    let data_bytes = file_bytes - data_start;
+    let places = check_places(header.entries, data_start, data_bytes).map_err(wrap)?;
     Ok(Opened { file, metadata: header.metadata, places })
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dtype(&'static (&'static str, u64));
-
-/// Every element type of the format with its size in bits.
-const DTYPES: &[(&str, u64)] = &[
-    ("F32", 32),
-    ("F16", 16),
-    ("BF16", 16),
-    ("F64", 64),
-    ("I64", 64),
-    ("U64", 64),
-    ("I32", 32),
-    ("U32", 32),
-    ("I16", 16),
-    ("U16", 16),
-    ("I8", 8),
-    ("U8", 8),
-    ("BOOL", 8),
-    ("F8_E4M3", 8),
-    ("F8_E5M2", 8),
-    ("F8_E8M0", 8),
-    ("C64", 64),
-];
-
-impl Dtype {
-    fn parse(name: &str) -> Option<Self> {
-        DTYPES.iter().find(|dtype| dtype.0 == name).map(Self)
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        self.0.0
-    }
-
-    pub(super) fn bytes(self) -> u64 {
-        self.0.1 / 8
-    }
-
-    pub(super) fn is_weight(self) -> bool {
-        matches!(self.name(), "F32" | "F16" | "BF16")
-    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -146,11 +107,17 @@ pub(super) struct Place {
     pub(super) name: String,
     pub(super) dtype: Dtype,
     pub(super) shape: Vec<usize>,
+    /// Where it begins in the file.
+    pub(super) begin: u64,
     pub(super) bytes: u64,
 }
 
 /// Sorts the tensors by place and checks that they fill the data exactly.
-fn check_places(mut entries: Vec<(String, Entry)>, data_bytes: u64) -> Result<Vec<Place>, Fault> {
+fn check_places(
+    mut entries: Vec<(String, Entry)>,
+    data_start: u64,
+    data_bytes: u64,
+) -> Result<Vec<Place>, Fault> {
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     if let Some(pair) = entries.windows(2).find(|pair| pair[0].0 == pair[1].0) {
         return Err(Fault::DuplicateName { name: clipped(&pair[0].0) });
@@ -186,15 +153,10 @@ fn check_places(mut entries: Vec<(String, Entry)>, data_bytes: u64) -> Result<Ve
         }
         expected = end;
         let shape = entry.shape.iter().map(|&axis| axis as usize).collect();
-        places.push(Place { name, dtype, shape, bytes });
+        places.push(Place { name, dtype, shape, begin: data_start + begin, bytes });
     }
     if expected != data_bytes {
         return Err(Fault::Trailing { found: data_bytes, expected });
     }
     Ok(places)
-}
-
-/// A name of a file that may be hostile, fit for an error.
-fn clipped(name: &str) -> String {
-    name.chars().take(120).flat_map(char::escape_debug).collect()
 }

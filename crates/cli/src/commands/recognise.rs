@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{MANIFEST_FILE, Manifest};
-use bimed_checkpoint::{CONFIG_FILE, VOCAB_FILE};
+use bimed_checkpoint::{CONFIG_FILE, VOCAB_FILE, find_config, is_weights_file};
 use bimed_train::{CHECKPOINTS_DIR, LOG_FILE, STATE_FILE};
 use fs_err as fs;
 use serde::de::DeserializeOwned;
@@ -27,32 +27,26 @@ const TOKENIZER_FILE: &str = "tokenizer.json";
 const INDEX_FILE: &str = "index.json";
 
 /// Files that speak for the directory they are in.
-const SPEAK_FOR_DIRECTORY: [&str; 10] = [
+const SPEAK_FOR_DIRECTORY: [&str; 12] = [
     MANIFEST_FILE,
     training_manifest::TRAINING_MANIFEST_FILE,
     CONFIG_FILE,
     TOKENIZER_FILE,
     "tokenizer_config.json",
+    "bert_config.json",
     "model.safetensors.index.json",
+    "pytorch_model.bin.index.json",
     LOG_FILE,
     STATE_FILE,
     INDEX_FILE,
     EXPERIMENT_FILE,
 ];
 
-/// A `config.json` alone may be anything's; with one of these it is a model's.
-const BESIDE_CONFIG: [&str; 7] = [
-    "model.safetensors",
-    "model.safetensors.index.json",
-    "pytorch_model.bin",
-    "pytorch_model.bin.index.json",
-    "tf_model.h5",
-    VOCAB_FILE,
-    TOKENIZER_FILE,
-];
+/// A `config.json` alone may be anything's; with one of these, or weights, it is a model's.
+const BESIDE_CONFIG: [&str; 3] = ["tf_model.h5", VOCAB_FILE, TOKENIZER_FILE];
 
 /// What was looked for, as a user would see it.
-const LOOKED_FOR: &str = "`manifest.json`, `config.json`, `vocab.txt`, `tokenizer.json`, \
+const LOOKED_FOR: &str = "`manifest.json`, `config.json`, `bert_config.json`, `vocab.txt`, `tokenizer.json`, \
     `index.json`, `log.jsonl`, `results.json`, `report.json` or `experiment.toml`";
 
 /// The kinds of artifact.
@@ -145,12 +139,13 @@ fn file(path: &Path) -> anyhow::Result<Found> {
     let kind = match name.as_str() {
         RESULTS_FILE => Kind::Evaluation,
         REPORT_FILE => Kind::VocabularyReport,
-        _ if name.ends_with(".safetensors") => Kind::Weights,
         // `kmbert_vocab.txt`; another text file may be a document.
         _ if name.ends_with(VOCAB_FILE) => Kind::Vocabulary,
+        _ if is_weights_file(&name) => Kind::Weights,
         _ => {
             let message = format!("`{}` is not a file of an artifact", path.display());
-            let hint = "name a directory, or one of its files: `model.safetensors`, `vocab.txt`, \
+            let hint = "name a directory, or one of its files: `model.safetensors`, \
+                        `pytorch_model.bin`, `model.ckpt.index`, `vocab.txt`, \
                         `results.json`, `report.json`";
             return Err(UsageError::new(message).with_hint(hint).into());
         }
@@ -202,7 +197,7 @@ fn by_files(path: &Path) -> Option<Kind> {
     let has = |name: &str| path.join(name).is_file();
     let tests = [
         (Kind::TrainingCheckpoint, has(STATE_FILE) && has(CONFIG_FILE)),
-        (Kind::Model, has(CONFIG_FILE) && BESIDE_CONFIG.iter().any(|name| has(name))),
+        (Kind::Model, is_model(path)),
         (Kind::TokenStore, has(INDEX_FILE) && has("ids.bin")),
         (Kind::Arm, has(EXPERIMENT_FILE)),
         (Kind::Experiment, !arms(path).is_empty()),
@@ -212,6 +207,16 @@ fn by_files(path: &Path) -> Option<Kind> {
         (Kind::VocabularyReport, has(REPORT_FILE)),
     ];
     tests.into_iter().find_map(|(kind, is_there)| is_there.then_some(kind))
+}
+
+/// Whether `path` has the config of a model and what belongs to one.
+fn is_model(path: &Path) -> bool {
+    let mut entries = fs::read_dir(path).into_iter().flatten().flatten();
+    find_config(path).is_ok()
+        && entries.any(|entry| {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            BESIDE_CONFIG.contains(&name.as_str()) || is_weights_file(&name)
+        })
 }
 
 /// The directories below `path` that are arms of an experiment, sorted.
@@ -286,6 +291,8 @@ mod tests {
         check(&["config.json", "state.json", "vocab.txt"], Some(Kind::TrainingCheckpoint));
         check(&["vocab.txt", "report.json"], Some(Kind::Vocabulary));
         check(&["tokenizer.json"], Some(Kind::Vocabulary));
+        check(&["bert_config.json", "model.ckpt-7.index"], Some(Kind::Model));
+        check(&["bert_config.json", "kmbert_vocab.txt", "pytorch_model.bin"], Some(Kind::Model));
         check(&["config.json"], None);
         check(&["report.json"], Some(Kind::VocabularyReport));
         check(&["index.json", "ids.bin"], Some(Kind::TokenStore));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use bimed_artifact::{Hash, KeyBuilder, MANIFEST_FILE, Manifest, SourceLineage, hash_file};
-use bimed_checkpoint::{Part, WORD_EMBEDDINGS, load_model_dir};
+use bimed_checkpoint::{Part, WORD_EMBEDDINGS, find_vocab, is_model_file, load_model_dir};
 use bimed_corpus::{ScannedFile, scan};
 use fs_err as fs;
 
@@ -138,9 +138,12 @@ pub(crate) fn model_dir(dir: &Path, lineage: Vec<SourceLineage>) -> anyhow::Resu
     Ok(Upstream { dir: dir.to_path_buf(), hash, lineage })
 }
 
-/// Those of [`TOKENIZER_FILES`] that `dir` has.
+/// Those of [`TOKENIZER_FILES`] that `dir` has, its vocabulary under whatever name.
 pub(crate) fn tokenizer_files(dir: &Path) -> Vec<String> {
-    TOKENIZER_FILES.into_iter().filter(|name| dir.join(name).is_file()).map(str::to_owned).collect()
+    let vocab = find_vocab(dir).ok().flatten();
+    let vocab = vocab.and_then(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    let others = TOKENIZER_FILES[1..].iter().filter(|name| dir.join(name).is_file());
+    vocab.into_iter().chain(others.map(|name| (*name).to_owned())).collect()
 }
 
 /// The files of a model that decide what it computes and how text is split.
@@ -148,7 +151,7 @@ fn model_files(dir: &Path) -> anyhow::Result<Vec<String>> {
     let mut names = tokenizer_files(dir);
     for entry in fs::read_dir(dir)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name == bimed_checkpoint::CONFIG_FILE || name.contains(".safetensors") {
+        if is_model_file(&name) {
             names.push(name);
         }
     }

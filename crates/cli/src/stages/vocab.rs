@@ -15,7 +15,7 @@ use serde_json::json;
 use super::Stages;
 use super::documents::documents;
 use super::recipe::{Recipe, RecipeBuilder, Upstream};
-use super::survey::{BaseModel, tokenizer_dir, tokenizer_files};
+use super::survey::{BaseModel, TOKENIZER_FILES, tokenizer_dir, tokenizer_files};
 use super::workshop::Workshop;
 use crate::sections::Vocabulary;
 
@@ -196,10 +196,10 @@ fn held_out(
     Ok(documents(corpus)?.filter(is_held_out))
 }
 
-/// Copies a tokenizer's files as they are; `vocab.txt` is written where there is none.
+/// Copies a tokenizer's files as they are; all are written where one is missing.
 pub(crate) fn copy_tokenizer(from: &Path, to: &Path) -> anyhow::Result<()> {
     let files = tokenizer_files(from);
-    if !files.iter().any(|name| name == bimed_checkpoint::VOCAB_FILE) {
+    if files != TOKENIZER_FILES {
         return Ok(save_tokenizer(to, &Tokenizer::from_dir(from)?, BERT_MAX_LENGTH)?);
     }
     for name in files {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bimed_checkpoint::{
-    Accounting, CONFIG_FILE, Dimensions, Error, ModelDir, Part, UnusedReason, VOCAB_FILE,
-    WeightFiles, list_weights, load_model_dir,
+    Accounting, Dimensions, Error, ModelDir, Part, UnusedReason, WeightFiles, find_config,
+    find_vocab, list_weights, load_model_dir,
 };
 use fs_err as fs;
 use serde_json::{Map, Value, json};
@@ -54,8 +54,7 @@ impl Model {
     /// # Errors
     /// When a file is damaged or cannot be read. A model of another kind is no error.
     pub(in crate::commands) fn read(dir: &Path) -> anyhow::Result<Self> {
-        let config: Map<String, Value> =
-            read_json(&dir.join(CONFIG_FILE), "the config of a model")?;
+        let config: Map<String, Value> = read_json(&find_config(dir)?, "the config of a model")?;
         let weights = match list_weights(dir) {
             Ok(listed) => {
                 let length = |name: &String| Ok(fs::metadata(dir.join(name))?.len());
@@ -73,14 +72,12 @@ impl Model {
         let accounting = match (&weights, load_model_dir(dir)) {
             (Err(fault), _) => Err(fault.clone()),
             (_, Ok(ModelDir { accounting, .. })) => Ok(accounting),
-            (_, Err(error @ (Error::Io(_) | Error::Safetensors { .. }))) => {
-                return Err(error.into());
-            }
+            (_, Err(error)) if is_damage(&error) => return Err(error.into()),
             (_, Err(error)) => Err(Fault::of(&error)),
         };
-        let has = |name: &str| dir.join(name).is_file();
-        let vocabulary = (has(VOCAB_FILE) || has("tokenizer.json"))
-            .then(|| Vocabulary::read(dir).map_err(|error| format!("{error:#}")));
+        let has_vocabulary = find_vocab(dir)?.is_some() || dir.join("tokenizer.json").is_file();
+        let vocabulary =
+            has_vocabulary.then(|| Vocabulary::read(dir).map_err(|error| format!("{error:#}")));
         let dimensions = Dimensions::from_config(&config).ok();
         Ok(Self { config, dimensions, weights, accounting, vocabulary })
     }
@@ -238,7 +235,7 @@ impl Model {
                 .map(|(name, bytes)| json!({ "path": name, "bytes": bytes }))
                 .collect();
             value["weights"] = json!({
-                "format": "safetensors", "sharded": listed.is_sharded, "files": files,
+                "format": listed.format, "sharded": listed.is_sharded, "files": files,
                 "dtypes": tensors::dtypes(&listed.tensors),
             });
             if with_tensors {
@@ -289,10 +286,25 @@ impl Weights {
             .collect();
         let files = match (self.listed.is_sharded, self.listed.files.as_slice()) {
             (false, [file]) => format!("`{file}`"),
-            (_, files) => format!("safetensors in {}", counted(files.len(), "shard")),
+            (false, files) => format!("`{}`", files.join("`, `")),
+            (true, files) => counted(files.len(), "shard"),
         };
-        format!("{files}, {size}, tensors: {}", kinds.join(", "))
+        let format = self.listed.format.name();
+        format!("{format}, {files}, {size}, tensors: {}", kinds.join(", "))
     }
+}
+
+/// Whether the files themselves are not sound; a model of another kind is no damage.
+fn is_damage(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Io(_)
+            | Error::Safetensors { .. }
+            | Error::Pytorch { .. }
+            | Error::Tensorflow { .. }
+            | Error::Index { .. }
+            | Error::Claims { .. }
+    )
 }
 
 fn num_non_finite(accounting: &Accounting) -> usize {

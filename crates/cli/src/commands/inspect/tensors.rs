@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bimed_checkpoint::{Accounting, Part, TensorInfo, UnusedReason, list_safetensors};
+use bimed_checkpoint::{
+    Accounting, Part, TensorInfo, UnusedReason, WeightFormat, find_config, list_tensors,
+};
 use bimed_eval::{Cell, Table, TableColumn};
 use fs_err as fs;
 use serde_json::json;
@@ -11,22 +13,23 @@ use serde_json::json;
 use super::page::Page;
 use crate::output::{bytes, grouped};
 
-/// Puts a safetensors file on a page.
+/// Puts a file of weights on a page.
 pub(super) fn show_file(path: &Path, page: &mut Page, with_tensors: bool) -> anyhow::Result<()> {
-    let tensors = list_safetensors(path)?;
+    let tensors = list_tensors(path)?;
     let size = fs::metadata(path)?.len();
     let kinds = dtypes(&tensors);
     let shown: Vec<String> =
         kinds.iter().map(|(dtype, count)| format!("{} {dtype}", grouped(*count))).collect();
     let elements: u64 = tensors.iter().map(num_elements).sum();
-    page.fact("format", format!("safetensors, {}", bytes(size)));
+    let format = WeightFormat::of(path);
+    page.fact("format", format!("{}, {}", format.name(), bytes(size)));
     page.fact("tensors", format!("{}, {} elements", shown.join(", "), grouped(elements)));
-    if path.parent().is_some_and(|dir| dir.join(bimed_checkpoint::CONFIG_FILE).is_file()) {
+    if path.parent().is_some_and(|dir| find_config(dir).is_ok()) {
         page.fact("hint", "its directory says more: it is a model's");
     }
     page.put(
         "weights",
-        json!({ "format": "safetensors", "bytes": size, "dtypes": kinds, "elements": elements }),
+        json!({ "format": format, "bytes": size, "dtypes": kinds, "elements": elements }),
     )?;
     if with_tensors {
         page.put("tensors", &tensors)?;
@@ -73,6 +76,7 @@ pub(super) fn not_applied(accounting: &Accounting) -> Table {
         let why = match tensor.reason {
             UnusedReason::Buffer => "unused: a constant",
             UnusedReason::Tied => "unused: equals the tensor it is tied to",
+            UnusedReason::Optimizer => "unused: of the optimizer",
         };
         [tensor.name.clone(), shape_text(&tensor.shape), why.to_owned()]
     });
