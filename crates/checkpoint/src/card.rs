@@ -15,6 +15,8 @@ pub struct ModelCard {
     pub license: Option<String>,
     /// The hub's name of the model that this one was continued from.
     pub base_model: Option<String>,
+    /// Texts that the hub's page offers to try.
+    pub widget: Vec<String>,
     /// The hub's task, e.g. `fill-mask`.
     pub pipeline_tag: Option<String>,
     /// Free tags.
@@ -45,6 +47,13 @@ impl ModelCard {
                 yaml.push_str(&format!("{key}: {}\n", quoted(value)));
             }
         }
+        if self.base_model.is_some() {
+            yaml.push_str("base_model_relation: finetune\n");
+        }
+        if !self.widget.is_empty() {
+            yaml.push_str("widget:\n");
+            yaml.extend(self.widget.iter().map(|text| format!("- text: {}\n", quoted(text))));
+        }
         yaml.push_str("library_name: transformers\n");
         let title = if self.title.is_empty() { "Model" } else { &self.title };
         format!("---\n{yaml}---\n\n# {title}\n\n{}\n", self.body.trim()).trim_end().to_owned()
@@ -67,13 +76,16 @@ mod tests {
             title: "이중언어 의료 BERT".into(),
             languages: vec!["ko".into(), "no".into()],
             license: Some("x\n---\nevil: 1".into()),
+            base_model: Some("someone/base".into()),
+            widget: vec!["폐렴 [MASK]: \"both\" lung".into()],
             body: "말뭉치와 corpus.".into(),
             ..ModelCard::default()
         };
         assert_eq!(
             card.to_markdown(),
             "---\nlanguage:\n- \"ko\"\n- \"no\"\nlicense: \"x\\n---\\nevil: 1\"\n\
-             library_name: transformers\n---\n\n# 이중언어 의료 BERT\n\n말뭉치와 corpus.\n"
+             base_model: \"someone/base\"\nbase_model_relation: finetune\nwidget:\n\
+             - text: \"폐렴 [MASK]: \\\"both\\\" lung\"\nlibrary_name: transformers\n---\n\n# 이중언어 의료 BERT\n\n말뭉치와 corpus.\n"
         );
     }
 }

@@ -196,9 +196,9 @@ pub enum Error {
         /// What was found and expected, with the row where there is one.
         reason: String,
     },
-    /// Two models that cannot be mixed.
-    #[error("the models cannot be interpolated: {reason}")]
-    Interpolate {
+    /// Models that have no mean.
+    #[error("the models cannot be merged: {reason}")]
+    Merge {
         /// What was found and expected.
         reason: String,
     },

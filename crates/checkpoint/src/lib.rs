@@ -14,8 +14,8 @@ mod config;
 mod draw;
 mod elements;
 mod error;
-mod interpolate;
 mod layout;
+mod merge;
 mod model_dir;
 mod names;
 mod pytorch;
@@ -38,11 +38,11 @@ pub use card::ModelCard;
 pub use config::Dimensions;
 pub use draw::standard_normal;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};
-pub use interpolate::{interpolate, interpolate_models};
 pub use layout::{
     CONFIG_FILE, VOCAB_FILE, WEIGHTS_FILE, WeightFormat, find_config, find_vocab, is_model_file,
     is_weights_file,
 };
+pub use merge::merge_models;
 pub use model_dir::{
     ModelDir, WeightFiles, list_tensors, list_weights, load_model_dir, save_model_dir,
 };

@@ -101,6 +101,14 @@ pub(crate) enum Command {
         held-out figures of runs, models, corpora, token stores. An arm's directory is compared as a \
         run, its `eval` by its figures.")]
     Compare(CompareArgs),
+    /// Write the weighted mean of models: interpolation, or the average of checkpoints
+    #[command(
+        after_help = "Examples:\n  bimed merge base/ continued/ --weights 0.3,0.7 --out between/\n  \
+        bimed merge run/checkpoints/step-900 run/checkpoints/step-1000 --out average/\n\n\
+        The models must have one vocabulary and the same tensors. With weights 1,0 the first comes out \
+        bit for bit."
+    )]
+    Merge(MergeArgs),
     /// Predict with a fine-tuned model, by row id
     #[command(after_help = "Example:\n  bimed predict model/ reports.csv --text findings")]
     Predict(PredictArgs),
@@ -147,6 +155,9 @@ pub(crate) struct InspectArgs {
     /// A JSON array of strings: the texts of `--dump-reference`
     #[arg(long, value_name = "FILE", requires = "dump_reference")]
     pub(crate) texts: Option<PathBuf>,
+    /// Run the model on the first N texts alone, and write the ids of all [default: all]
+    #[arg(long, value_name = "N", requires = "dump_reference")]
+    pub(crate) states: Option<usize>,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -167,6 +178,19 @@ pub(crate) enum TableFormat {
     Markdown,
     /// Comma-separated values.
     Csv,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct MergeArgs {
+    /// Directories of models
+    #[arg(required = true, num_args = 2.., value_name = "MODEL")]
+    pub(crate) models: Vec<PathBuf>,
+    /// The share of each, from 0 to 1, summing to 1 [default: equal]
+    #[arg(long, value_delimiter = ',', value_name = "W,W,…")]
+    pub(crate) weights: Vec<f64>,
+    /// The directory to write
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -76,6 +76,7 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
         Command::New(args) => commands::new(session, &args),
         Command::Doctor => commands::doctor(session),
         Command::Inspect(args) => commands::inspect(session, &args),
+        Command::Merge(args) => commands::merge(session, &args),
         Command::Finetune(_) => commands::comes_later("finetune"),
         Command::Predict(_) => commands::comes_later("predict"),
         Command::Explain(_) => commands::comes_later("explain"),

@@ -89,7 +89,7 @@ fn a_model_of_somebody_else_is_described_by_its_files() {
     foreign_model(&root.path().join("모델"), 120);
     insta::assert_snapshot!(succeeds(root.path(), &["inspect", "모델"]), @r"
     모델: a Hugging Face model
-      weights         `model.safetensors`, 104.2 KiB, tensors: 46 F32
+      weights         safetensors, `model.safetensors`, 104.2 KiB, tensors: 46 F32
       config          bert, BertForPreTraining, 2 layers, hidden 32, 4 heads, intermediate 64, 64 positions, vocabulary 120, gelu
       parameters      25,466: embeddings 6,016, encoder layers 17,088, pooler 1,056, MLM head 1,240, NSP head 66
       heads           pooler, MLM, NSP; missing: classifier
@@ -136,9 +136,9 @@ fn a_model_of_another_kind_is_described_and_said_not_to_load() {
     std::fs::write(dir.join("config.json"), config).unwrap();
     let shown = succeeds(root.path(), &["inspect", "roberta"]);
     assert!(shown.contains("cannot be loaded") && shown.contains("expected `bert`"), "{shown}");
-    std::fs::rename(dir.join("model.safetensors"), dir.join("pytorch_model.bin")).unwrap();
+    std::fs::rename(dir.join("model.safetensors"), dir.join("tf_model.h5")).unwrap();
     let shown = succeeds(root.path(), &["inspect", "roberta"]);
-    assert!(shown.contains("`pytorch_model.bin` is not read yet"), "{shown}");
+    assert!(shown.contains("`tf_model.h5` is not read"), "{shown}");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_is_no_artifact_is_refused_with_what_was_looked_for() {
     std::fs::write(root.path().join("notes/소견/vocab.txt"), lines).unwrap();
     let told = fails(root.path(), &["inspect", "notes"], 2);
     insta::assert_snapshot!(told, @r"
-    error: `notes` is not an artifact: it has no `manifest.json`, `config.json`, `vocab.txt`, `tokenizer.json`, `index.json`, `log.jsonl`, `results.json`, `report.json` or `experiment.toml`
+    error: `notes` is not an artifact: it has no `manifest.json`, `config.json`, `bert_config.json`, `vocab.txt`, `tokenizer.json`, `index.json`, `log.jsonl`, `results.json`, `report.json` or `experiment.toml`
     hint: look into `notes/소견`
     ");
     fails(root.path(), &["inspect", "notes/1.txt"], 2);

@@ -19,13 +19,14 @@ use crate::{EvalModel, Result};
 const LOGIT_POSITIONS: usize = 16;
 
 /// Writes the states of `model_dir` on each of `texts` to the safetensors file `out`; heads that the
-/// model lacks are left out.
+/// model lacks are left out, and of the texts after the first `num_states` all but the ids.
 ///
 /// # Errors
 /// When the model cannot be read or the file cannot be written.
 pub fn reference_dump(
     model_dir: &Path,
     texts: &[String],
+    num_states: usize,
     out: &Path,
     ops: &dyn BertOps,
     device: &Device,
@@ -40,6 +41,9 @@ pub fn reference_dump(
         let length = ids.len();
         let as_floats = ids.iter().map(|&id| id as f32).collect();
         dump.insert(format!("ids.{number}"), HostTensor::new([length], as_floats));
+        if number >= num_states {
+            continue;
+        }
         let sample = Sample { types: vec![0; length], ids, ..Sample::default() };
         let capacity = BatchCapacity { bins: 1, bin_length: length, masked: 1, samples: 1 };
         let batch = PackedBatch::new(&[vec![sample]], capacity, pad).upload(device);

@@ -3,6 +3,7 @@
 mod compare;
 mod doctor;
 mod inspect;
+mod merge;
 mod new;
 mod plan;
 mod recognise;
@@ -11,6 +12,7 @@ mod run;
 pub(crate) use compare::compare;
 pub(crate) use doctor::doctor;
 pub(crate) use inspect::inspect;
+pub(crate) use merge::merge;
 pub(crate) use new::new;
 pub(crate) use plan::plan;
 pub(crate) use run::{Last, run};

@@ -101,6 +101,13 @@ pub(crate) fn run(session: &Session, args: &ExperimentArgs, last: Last) -> anyho
     check_inputs(&arms, last)?;
     check_device(&arms, session.global.device)?;
     let survey = Survey::default();
+    if last >= Last::Export {
+        for arm in &arms {
+            let store = Store::new(&arm.config.experiment.store);
+            let device = session.global.device;
+            export::check_sign_off(&Stages { arm, store: &store, survey: &survey, device })?;
+        }
+    }
     let mut workshop = Workshop::new(session, args.fresh);
     let mut outputs = Vec::new();
     let mut reports = Vec::new();

@@ -16,7 +16,7 @@ use crate::experiment::{Arm, Composer, ExperimentFile, nearest};
 use crate::failure::UsageError;
 use crate::session::Session;
 
-pub(crate) use own::{DecoderBias, ExperimentConfig, ExportConfig, TransplantConfig};
+pub(crate) use own::{DecoderBias, ExperimentConfig, ExportConfig, Normalizer, TransplantConfig};
 
 /// The keys at the top of an experiment file; `arm` is read before them.
 const SECTIONS: [&str; 9] =

@@ -112,4 +112,19 @@ pub(crate) struct ExportConfig {
     pub(crate) licence: Option<String>,
     /// The hub's name of the base.
     pub(crate) base_model: Option<String>,
+    /// What the exported tokenizer does to text first.
+    pub(crate) normalizer: Normalizer,
+    /// Who decided, and when, that a model made from private sources may be handed on.
+    pub(crate) sign_off: Option<String>,
+}
+
+/// What an exported tokenizer does to text first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Normalizer {
+    /// What it did in training.
+    #[default]
+    AsTrained,
+    /// Compose (NFC) before all else, so that decomposed Hangul is read too.
+    Nfc,
 }

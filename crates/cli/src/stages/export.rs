@@ -7,26 +7,27 @@ use anyhow::Context as _;
 use bimed_artifact::{
     AccessTier, FileEntry, create_private_dir, hash_file, sync_dir, write_atomic, write_json_atomic,
 };
-use bimed_checkpoint::{CONFIG_FILE, ModelCard, WEIGHTS_FILE};
+use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
+use bimed_checkpoint::{ModelCard, load_model_dir, save_model_dir};
+use bimed_vocab::{Tokenizer, save_tokenizer};
 use fs_err as fs;
 
 use super::recipe::{Recipe, RecipeBuilder};
 use super::summaries::Summaries;
-use super::survey::tokenizer_files;
 use super::training::trained_model;
 use super::training_manifest::{TRAINING_MANIFEST_FILE, TrainingManifest};
 use super::workshop::Workshop;
 use super::{Stages, card, pretrain, tables, transplant};
+use crate::failure::UsageError;
+use crate::sections::Normalizer;
 
 /// The stage's name.
 pub(crate) const STAGE: &str = "export";
 /// The form of its output.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;
 
 /// What may be done with it.
 const LICENCE_FILE: &str = "LICENSE.md";
-/// The model's card.
-const CARD_FILE: &str = "README.md";
 
 /// What an export is.
 #[derive(Debug)]
@@ -79,15 +80,8 @@ pub(crate) fn make(
         let temporary = dir.with_file_name(".model.partial");
         remove(&temporary)?;
         create_private_dir(&temporary)?;
-        for name in [CONFIG_FILE, WEIGHTS_FILE]
-            .map(str::to_owned)
-            .into_iter()
-            .chain(tokenizer_files(&model))
-        {
-            fs::copy(model.join(&name), temporary.join(&name))?;
-        }
-        let card = model_card(stages, &recipe, &summaries);
-        write_atomic(&temporary.join(CARD_FILE), card.to_markdown().as_bytes())?;
+        let mut card = model_card(stages, &recipe, &summaries);
+        write_model(stages, &model, &temporary, &mut card)?;
         write_atomic(&temporary.join(LICENCE_FILE), licence(stages, &recipe).as_bytes())?;
         let manifest = training_manifest(stages, recipe, &summaries, &temporary)?;
         write_json_atomic(&temporary.join(TRAINING_MANIFEST_FILE), &manifest)?;
@@ -97,6 +91,62 @@ pub(crate) fn make(
     }
     let upload = upload_command(stages, &dir);
     Ok(Exported { dir, is_up_to_date, upload })
+}
+
+/// Writes weights, config, card and tokenizer of `model` into `to`. What a pretraining model lacks is
+/// drawn and named in the card, for `transformers` would draw it anew at every load.
+fn write_model(
+    stages: &Stages<'_>,
+    model: &Path,
+    to: &Path,
+    card: &mut ModelCard,
+) -> anyhow::Result<()> {
+    let mut loaded = load_model_dir(model)?;
+    let config = BertConfig::from_hugging_face(&loaded.config)?;
+    let zeros = BertForPreTraining::zeros(&config, &stages.device.open()?);
+    let range = config.initializer_range;
+    let drawn = fill_missing(&zeros, &mut loaded.weights, range, stages.seed());
+    if !drawn.is_empty() {
+        card.body += "\nDrawn at random for want of their own, and not trained: ";
+        card.body += &drawn.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        card.body += ".\n";
+    }
+    save_model_dir(to, &loaded.config, &loaded.weights, card)?;
+    let tokenizer = Tokenizer::from_dir(model)?;
+    let export = stages.experiment().export.clone().unwrap_or_default();
+    let mut options = tokenizer.options();
+    options.nfc |= export.normalizer == Normalizer::Nfc;
+    let added: Vec<String> = tokenizer.added_tokens().map(str::to_owned).collect();
+    let (tokenizer, _) =
+        Tokenizer::new(tokenizer.vocab().clone(), options).with_added_tokens(&added);
+    Ok(save_tokenizer(to, &tokenizer, config.max_position_embeddings)?)
+}
+
+/// Refuses to hand on what private sources are in, unless someone signed for it.
+///
+/// # Errors
+/// [`UsageError`] without a sign-off.
+pub(crate) fn check_sign_off(stages: &Stages<'_>) -> anyhow::Result<()> {
+    let Some(export) = &stages.experiment().export else { return Ok(()) };
+    let lineage = recipe(stages)?.lineage;
+    let is_signed = export.sign_off.as_ref().is_some_and(|text| !text.trim().is_empty());
+    let mut private: Vec<String> = lineage
+        .iter()
+        .filter(|source| source.access_tier == AccessTier::Private)
+        .map(|source| format!("`{}`", source.name))
+        .collect();
+    private.dedup();
+    if private.is_empty() || is_signed {
+        return Ok(());
+    }
+    let message = format!(
+        "the arm `{}` has private sources in it ({}), and `export.sign_off` is absent",
+        stages.arm.name,
+        private.join(", ")
+    );
+    let hint = "say in `export.sign_off` who decided, and when, that the model may be handed on, or \
+                leave `[export]` out";
+    Err(UsageError::new(message).with_hint(hint).into())
 }
 
 fn remove(dir: &Path) -> anyhow::Result<()> {
@@ -173,6 +223,7 @@ fn model_card(stages: &Stages<'_>, recipe: &Recipe, summaries: &Summaries) -> Mo
         languages,
         license: export.licence,
         base_model: export.base_model,
+        widget: vec!["환자는 chest CT상 both lung에 [MASK] 소견 보임.".to_owned()],
         pipeline_tag: Some("fill-mask".to_owned()),
         tags: vec!["bert".to_owned(), "medical".to_owned()],
         body,
@@ -189,6 +240,9 @@ fn licence(stages: &Stages<'_>, recipe: &Recipe) -> String {
         "The base is `{}`; its own licence holds for what comes from it.\n",
         base_name(stages)
     );
+    if let Some(sign_off) = stages.experiment().export.as_ref().and_then(|e| e.sign_off.as_ref()) {
+        let _ = writeln!(text, "Signed for: {}\n", card::cell(sign_off));
+    }
     text += "The text that it was trained on, and the vocabulary made from it:\n\n";
     text += &card::sources(&recipe.lineage);
     text.push('\n');

@@ -18,7 +18,7 @@ pub(crate) mod pretrain;
 mod recipe;
 pub(crate) mod report;
 mod summaries;
-mod survey;
+pub(crate) mod survey;
 pub(crate) mod tables;
 pub(crate) mod training;
 pub(crate) mod training_manifest;

@@ -1,4 +1,5 @@
-//! Which published model or vocabulary something looks like: by sizes and special tokens alone.
+//! Which published model or vocabulary something looks like: by sizes and special tokens, and by the
+//! hash of its vocabulary where the published one is at hand.
 //!
 //! Sources: Devlin et al. 2019 and the configs of `google-bert/bert-base-*` (BERT, M-BERT), Lee et
 //! al. 2020 (BioBERT: the vocabulary of BERT base cased), the repository KU-RIAS/KM-BERT, the README of
@@ -92,6 +93,37 @@ const KNOWN: &[Known] = &[
     },
 ];
 
+/// The vocabularies that were at hand, by the hash of their `vocab.txt`: the one that
+/// `bimed inspect` shows.
+const HASHES: &[(&str, &str)] = &[
+    (
+        "b1e1c114c3a87fe1361cfe1cce1cce18dd89d9ee301d093b60b615b7026084c7",
+        "BERT base cased and BioBERT",
+    ),
+    (
+        "d077bd30c90f8e15aa74da9486a012d0406092955a4f65a9d359c51887370217",
+        "M-BERT (BERT base, multilingual cased)",
+    ),
+    ("29a772c92cf4b7bc8f4c52d801f03d36ad8528ef964f856dadc4c4e7cb14e451", "BERT base uncased"),
+    ("baf3af48665fcaa267774e47c634e563a13ae7a6dba6689d0a594c4b09df6471", "KcBERT"),
+];
+
+/// How sure a likeness is, in words.
+pub(super) fn certainty(vocab: Option<&Vocab>) -> &'static str {
+    let Some(vocab) = vocab else { return "by sizes" };
+    let hash = vocab.hash();
+    let published = HASHES.iter().find(|known| known.0 == hash.as_str()).map(|known| known.1);
+    let like = vocabularies(vocab);
+    let has_hash = |name: &&str| HASHES.iter().any(|known| known.1 == *name);
+    match published {
+        Some(name) if like.contains(&name) => "its vocabulary is the published one, row for row",
+        _ if like.iter().any(has_hash) => {
+            "by sizes and special tokens; its rows are NOT those of the published vocabulary"
+        }
+        _ => "by sizes and special tokens",
+    }
+}
+
 /// The models of these sizes; with a vocabulary, only those with its special tokens.
 pub(super) fn models(dimensions: &Dimensions, vocab: Option<&Vocab>) -> Vec<&'static str> {
     let shape = [
@@ -158,6 +190,13 @@ mod tests {
         check(30_522, base, Some(&vocab(30_522, 1)), &[]);
         check(30_522, [6, 384, 12, 1536, 512], None, &["MiniLM with 6 layers (all-MiniLM-L6)"]);
         check(28_996, [2, 128, 2, 512, 512], None, &[]);
+    }
+
+    #[test]
+    fn a_vocabulary_of_the_right_size_with_other_rows_is_told_apart() {
+        assert_eq!(certainty(None), "by sizes");
+        assert_eq!(certainty(Some(&vocab(45_000, 1))), "by sizes and special tokens");
+        assert!(certainty(Some(&vocab(28_996, 100))).contains("NOT those of the published"));
     }
 
     #[test]

@@ -38,7 +38,7 @@ use crate::stages::{head, tables};
 pub(crate) fn inspect(session: &Session, args: &InspectArgs) -> anyhow::Result<Exit> {
     let found = recognise(&args.path)?;
     if let (Some(out), Some(texts)) = (&args.dump_reference, &args.texts) {
-        reference::dump(session, &found, texts, out)?;
+        reference::dump(session, &found, texts, args.states, out)?;
         return Ok(Exit::Done);
     }
     let has_tensors = matches!(found.kind, Kind::Model | Kind::TrainingCheckpoint | Kind::Weights);

@@ -112,7 +112,9 @@ impl Model {
             let like = self.looks_like(dimensions);
             if !like.is_empty() {
                 let like = like.join(" or ");
-                page.fact("looks like", format!("{like}; by sizes and special tokens"));
+                let vocabulary = self.vocabulary.as_ref().and_then(|found| found.as_ref().ok());
+                let certainty = known::certainty(vocabulary.map(|found| &found.vocab));
+                page.fact("looks like", format!("{like}; {certainty}"));
             }
         }
         page.put("model", self.to_value(with_tensors)?)?;

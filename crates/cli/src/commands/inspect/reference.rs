@@ -22,6 +22,7 @@ pub(super) fn dump(
     session: &Session,
     found: &Found,
     texts: &Path,
+    num_states: Option<usize>,
     out: &Path,
 ) -> anyhow::Result<()> {
     if !matches!(found.kind, Kind::Model | Kind::TrainingCheckpoint) {
@@ -35,7 +36,8 @@ pub(super) fn dump(
         return Err(UsageError::new("the array of texts is empty").into());
     }
     let device = DeviceKind::Cpu.open()?;
-    reference_dump(&found.path, &texts, out, DeviceKind::Cpu.ops(), &device)?;
+    let num_states = num_states.unwrap_or(texts.len());
+    reference_dump(&found.path, &texts, num_states, out, DeviceKind::Cpu.ops(), &device)?;
     let count = counted(texts.len(), "text");
     let text = format!(
         "wrote {} ({count})\nnext: python scripts/verify_hf.py {} --reference {}\n",

@@ -52,10 +52,8 @@ impl Vocabulary {
             options: tokenizer.options(),
             added: tokenizer.added_tokens().map(str::to_owned).collect(),
         };
-        let has_rules = ["tokenizer.json", "tokenizer_config.json"];
-        let tokenizer = has_rules.iter().any(|name| path.join(name).is_file()).then(|| {
-            Tokenizer::from_dir(path).map(rules).map_err(|error| wrong(error).to_string())
-        });
+        let rules = Tokenizer::from_dir(path).map(rules);
+        let tokenizer = Some(rules.map_err(|error| wrong(error).to_string()));
         Ok(Self { vocab, tokenizer })
     }
 
@@ -67,7 +65,8 @@ impl Vocabulary {
         let like = known::vocabularies(&self.vocab);
         if !like.is_empty() {
             let like = like.join(" or ");
-            page.fact("looks like", format!("that of {like}; by size and special tokens"));
+            let certainty = known::certainty(Some(&self.vocab));
+            page.fact("looks like", format!("that of {like}; {certainty}"));
         }
         page.put("vocabulary", self.to_value())
     }
