@@ -6,6 +6,7 @@
 //! Invariant: a tensor lies inside its storage, a storage inside the file.
 
 mod container;
+mod objects;
 mod pickle;
 
 use std::collections::BTreeMap;
@@ -19,7 +20,7 @@ use crate::error::clipped;
 use crate::source::{Source, TensorInfo};
 use crate::{Error, Result};
 use container::{Contents, Place};
-use pickle::{Heap, Value, View};
+use objects::{Heap, Value, View};
 
 /// What is wrong with a file of PyTorch.
 #[derive(Debug, thiserror::Error)]

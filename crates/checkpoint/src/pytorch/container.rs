@@ -10,7 +10,8 @@ use fs_err as fs;
 use rawzip::{CompressionMethod, ZipArchive};
 
 use super::PytorchFault as Fault;
-use super::pickle::{self, Heap, MAX_PICKLE_BYTES, Storage, Value};
+use super::objects::{Heap, Storage, Value};
+use super::pickle::{self, MAX_PICKLE_BYTES};
 use crate::error::clipped;
 
 type Result<T> = std::result::Result<T, Fault>;
