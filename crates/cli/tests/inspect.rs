@@ -88,7 +88,7 @@ fn a_model_of_somebody_else_is_described_by_its_files() {
     let root = tempfile::tempdir().unwrap();
     foreign_model(&root.path().join("모델"), 120);
     insta::assert_snapshot!(succeeds(root.path(), &["inspect", "모델"]), @r"
-    모델: a Hugging Face model
+    모델: a model from elsewhere
       weights         safetensors, `model.safetensors`, 104.2 KiB, tensors: 46 F32
       config          bert, BertForPreTraining, 2 layers, hidden 32, 4 heads, intermediate 64, 64 positions, vocabulary 120, gelu
       parameters      25,466: embeddings 6,016, encoder layers 17,088, pooler 1,056, MLM head 1,240, NSP head 66
@@ -245,12 +245,12 @@ fn vocabularies_stand_side_by_side_whether_a_model_is_there_or_not() {
 
     tokenizer                     base  new
     ----------------------------  ----  ---
-    lower-cases                     no    –
-    removes accents                 no    –
-    composes to NFC                 no    –
-    folds variants of characters    no    –
-    sets Han characters apart      yes    –
-    tokens matched literally         0    –
+    lower-cases                     no   no
+    removes accents                 no   no
+    composes to NFC                 no   no
+    folds variants of characters    no   no
+    sets Han characters apart      yes  yes
+    tokens matched literally         0    0
     ");
     let value = json(root.path(), &["compare", "base", "new/vocab.txt"]);
     assert_eq!(value["compared"], "vocabularies");

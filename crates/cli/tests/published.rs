@@ -52,6 +52,8 @@ fn write_documents(directory: &Path) {
 /// An experiment that continues the form `base` with the vocabulary policy `policy`.
 fn experiment(base: &str, policy: &str, more: &str) -> String {
     let base = fixture(base).display().to_string();
+    // Without a head for masked words one is trained first.
+    let head = if base.ends_with("zip") { "\n[pretrain.head]\nmax_steps = 4\n" } else { "" };
     let vocab = match policy {
         "keep" => "policy = \"keep\"".to_owned(),
         _ => format!("policy = \"{policy}\"\nsize = 200\nseed_hangul = false\nmin_groups = 1"),
@@ -90,7 +92,7 @@ tokens_per_step = 128
 micro_batch_tokens = 64
 validate_every_steps = 50
 validation_chars = 200
-
+{head}
 [export]
 {more}
 "#
@@ -134,11 +136,7 @@ fn every_published_form_is_shown_for_what_it_is() {
         assert_eq!([found["MLM"].as_bool(), found["NSP"].as_bool()], heads.map(Some), "{name}");
         let count = value["model"]["accounting"]["unused"].as_array().unwrap().len();
         assert_eq!(count, unused, "{name}");
-        let parameters = if heads[0] {
-            2 * 712 + 160 + 256 + 16 + 16 + 72 + 72 + 16 + 20 + 18
-        } else {
-            2 * 712 + 160 + 256 + 16 + 16 + 72
-        };
+        let parameters = if heads[0] { 1710 } else { 1584 };
         assert_eq!(value["model"]["num_parameters"], parameters, "{name}");
         // Nothing in the older forms says that case is kept, but the vocabulary.
         assert_eq!(value["model"]["vocabulary"]["tokenizer"]["lowercase"], false, "{name}");

@@ -7,8 +7,9 @@
 //! in one arena and refer to each other by number, so that cycles, shared parts and deep nesting
 //! cost nothing to build or to drop.
 //!
-//! Differs from the crate `pytorch-reader`, which keeps unknown calls as opaque objects and takes
-//! some 200 bytes for each byte of a pickle of 100 MiB.
+//! Differs from the crate `pytorch-reader` 0.22.1, which reads a file that calls `os.system` and drops
+//! the result as if nothing were there, and takes 87 bytes for each byte of a pickle of up to 100 MiB,
+//! which a compressed archive of 100 KB may hold.
 //!
 //! Source: `pickletools.py` and `_pickle.c` of CPython 3.11; `torch/serialization.py` and
 //! `torch/_utils.py` of PyTorch 1.2 to 2.15.

@@ -77,7 +77,7 @@ fn name(found: &Found, provenance: Option<&Provenance>) -> String {
         (Kind::TrainingRun, None) => "a training run that is not finished".into(),
         (Kind::Model, Some(stage)) => format!("a model of the stage {stage}"),
         (Kind::Model, None) if provenance.is_some() => "an exported model".into(),
-        (Kind::Model, None) => "a Hugging Face model".into(),
+        (Kind::Model, None) => "a model from elsewhere".into(),
         (Kind::Artifact, Some(stage)) => format!("an artifact of the stage {stage}"),
         (kind, _) => kind.name().into(),
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use bimed_checkpoint::{
-    Accounting, Part, TensorInfo, UnusedReason, WeightFormat, find_config, list_tensors,
+    Accounting, Part, TensorInfo, UnusedReason, UnusedTensor, WeightFormat, find_config,
+    list_tensors,
 };
 use bimed_eval::{Cell, Table, TableColumn};
 use fs_err as fs;
@@ -72,7 +73,14 @@ pub(super) fn not_applied(accounting: &Accounting) -> Table {
         };
         [tensor.name.clone(), shape_text(&tensor.shape), why.to_owned()]
     });
-    let unused = accounting.unused.iter().map(|tensor| {
+    let of_optimizer = |tensor: &&UnusedTensor| tensor.reason == UnusedReason::Optimizer;
+    let (optimizers, unused): (Vec<_>, Vec<_>) = accounting.unused.iter().partition(of_optimizer);
+    // Two or three for each tensor of the model: their names say nothing more.
+    let optimizers = (!optimizers.is_empty()).then(|| {
+        let count = format!("{} tensors", grouped(optimizers.len() as u64));
+        [count, String::new(), "unused: of the optimizer".to_owned()]
+    });
+    let unused = unused.into_iter().map(|tensor| {
         let why = match tensor.reason {
             UnusedReason::Buffer => "unused: a constant",
             UnusedReason::Tied => "unused: equals the tensor it is tied to",
@@ -85,7 +93,7 @@ pub(super) fn not_applied(accounting: &Accounting) -> Table {
             let why = format!("{} elements are not finite", grouped(tensor.num_non_finite as u64));
             [tensor.name.clone(), shape_text(&tensor.shape), why]
         });
-    let rows = missing.chain(unused).chain(not_finite);
+    let rows = missing.chain(unused).chain(optimizers).chain(not_finite);
     Table {
         title: "Tensors to note".to_owned(),
         note: String::new(),

@@ -20,6 +20,9 @@ pub(in crate::commands) struct Vocabulary {
     pub(in crate::commands) tokenizer: Option<Result<Rules, String>>,
 }
 
+/// Files that say what a tokenizer does to text.
+const SAY_RULES: [&str; 2] = ["tokenizer.json", "tokenizer_config.json"];
+
 /// What a tokenizer does to text before it looks rows up.
 #[derive(Debug)]
 pub(in crate::commands) struct Rules {
@@ -27,6 +30,8 @@ pub(in crate::commands) struct Rules {
     pub(in crate::commands) options: TokenizerOptions,
     /// Matched literally.
     pub(in crate::commands) added: Vec<String>,
+    /// Whether no file says so, and the rows had to.
+    is_inferred: bool,
 }
 
 impl Vocabulary {
@@ -51,6 +56,7 @@ impl Vocabulary {
         let rules = |tokenizer: Tokenizer| Rules {
             options: tokenizer.options(),
             added: tokenizer.added_tokens().map(str::to_owned).collect(),
+            is_inferred: !SAY_RULES.iter().any(|name| path.join(name).is_file()),
         };
         let rules = Tokenizer::from_dir(path).map(rules);
         let tokenizer = Some(rules.map_err(|error| wrong(error).to_string()));
@@ -100,6 +106,9 @@ impl Vocabulary {
         };
         let options = rules.options;
         let mut parts = vec![if options.lowercase { "lower case" } else { "cased" }.to_owned()];
+        if rules.is_inferred {
+            parts.push("by its rows, for no `tokenizer_config.json` says so".into());
+        }
         if options.strip_accents {
             parts.push("accents removed".into());
         }
