@@ -109,7 +109,12 @@ fn refused(name: &str, file: &str, change: impl FnOnce(&mut Vec<u8>)) -> String 
     change(&mut bytes);
     fs::write(&path, bytes).unwrap();
     let error = load_model_dir(dir.path()).map(drop).unwrap_err();
-    error.to_string().rsplit_once(&format!("{file}: ")).expect(&error.to_string()).1.to_owned()
+    error
+        .to_string()
+        .rsplit_once(&format!("{file}: "))
+        .unwrap_or_else(|| panic!("{error}"))
+        .1
+        .to_owned()
 }
 
 /// Where `needle` begins.
