@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::{Error, Result};
+use crate::{CommitStep, Error, Progress, Result, Silent};
 
 /// Creates `path` and its parents, readable by the owner alone (0700 on Unix).
 ///
@@ -69,12 +69,24 @@ impl AtomicFile {
     ///
     /// # Errors
     /// When the disk is full or the rename is refused; the target is then untouched.
-    pub fn commit(mut self) -> Result<()> {
-        if let Some(writer) = self.file.take() {
-            let file = writer.into_inner().map_err(io::IntoInnerError::into_error)?;
-            file.sync_all()?;
+    pub fn commit(self) -> Result<()> {
+        self.commit_watched(&Silent)
+    }
+
+    /// As [`Self::commit`]; `progress` is told of each step.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_watched(mut self, progress: &dyn Progress) -> Result<()> {
+        if let Some(writer) = &mut self.file {
+            writer.flush()?;
+            progress.committing(CommitStep::Written);
+            writer.get_ref().sync_all()?;
+            progress.committing(CommitStep::Synced);
         }
         fs::rename(&self.temporary, &self.target)?;
+        self.file = None;
+        progress.committing(CommitStep::Renamed);
         match self.target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => sync_dir(parent),
             _ => sync_dir(Path::new(".")),

@@ -17,5 +17,5 @@ pub use atomic::{AtomicFile, create_private_dir, sync_dir, write_atomic, write_j
 pub use error::{Error, Result};
 pub use hash::{Hash, KeyBuilder, hash_bytes, hash_file};
 pub use manifest::{AccessTier, FileEntry, Input, MANIFEST_FILE, Manifest, SourceLineage};
-pub use progress::{Cancel, Cancelled, Context, Progress, Silent, Unit};
+pub use progress::{Cancel, Cancelled, CommitStep, Context, Progress, Silent, Unit};
 pub use store::{Artifact, Resumable, Staging, Store};

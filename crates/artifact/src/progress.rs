@@ -37,6 +37,17 @@ impl Unit {
     }
 }
 
+/// How far a file is on its way to its name; a kill between two of them must lose nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CommitStep {
+    /// All is written, under a temporary name or at the end of a journal.
+    Written,
+    /// It is on the disk.
+    Synced,
+    /// It has its name.
+    Renamed,
+}
+
 /// Where a step reports. One step is open at a time. No document text may be passed to it.
 pub trait Progress: Send + Sync {
     /// Opens the step `step`; `total` is `None` where it is not known.
@@ -49,6 +60,8 @@ pub trait Progress: Send + Sync {
     fn note(&self, line: &str);
     /// Closes the step.
     fn end(&self);
+    /// A file of an artifact has come this far. Nothing is shown: it is where a test cuts in.
+    fn committing(&self, _step: CommitStep) {}
 }
 
 /// Reports nothing.

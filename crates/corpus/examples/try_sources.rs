@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config = CorpusConfig::default();
     config.decontaminate.extend(evaluation.iter().map(Into::into));
     let context = Context { progress: &Silent, cancel: &Cancel::new() };
-    let summary = build(&sources, &config, Path::new(out), &context)?;
+    let units = Path::new(out).with_extension("units");
+    let summary = build(&sources, &config, &units, Path::new(out), &context)?;
     let bytes: u64 = summary.sources.iter().map(|source| source.bytes).sum();
     let seconds = start.elapsed().as_secs_f64();
     println!("{}", serde_json::to_string_pretty(&summary)?);

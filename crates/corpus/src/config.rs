@@ -101,6 +101,23 @@ impl Default for IdentifierConfig {
     }
 }
 
+/// How much of each source and language is taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MixConfig {
+    /// At most this many words (eojeol) are taken in all; absent takes all.
+    pub max_words: Option<u64>,
+    /// Shares of sources and languages go as their sizes to the power of 1 / `temperature`, at
+    /// least 1: above it small ones have a larger share.
+    pub temperature: f64,
+}
+
+impl Default for MixConfig {
+    fn default() -> Self {
+        Self { max_words: None, temperature: 1.0 }
+    }
+}
+
 /// The form of the shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -127,6 +144,8 @@ pub struct CorpusConfig {
     pub fold: FoldOptions,
     /// Documents with fewer characters are dropped.
     pub min_chars: usize,
+    /// Longer texts are cut into documents of at most about this many characters, at least 1000.
+    pub chunk_chars: usize,
     /// Documents with these language tags are dropped.
     pub drop_languages: Vec<String>,
     /// The share of a source's records that may be broken (not decoded, not parsed, cut off), 0 to 1;
@@ -140,6 +159,12 @@ pub struct CorpusConfig {
     pub decontaminate: Vec<PathBuf>,
     /// How they are compared.
     pub decontamination: DecontaminationConfig,
+    /// A file of the identifiers, one a line, of those who withdrew: records of which `id` or
+    /// `group` is among them are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exclude_ids: Option<PathBuf>,
+    /// How much of each source and language is taken.
+    pub mix: MixConfig,
     /// Training and validation.
     pub split: SplitConfig,
     /// The form of the shards.
@@ -151,12 +176,15 @@ impl Default for CorpusConfig {
         Self {
             fold: FoldOptions::default(),
             min_chars: 20,
+            chunk_chars: 100_000,
             drop_languages: vec!["other".into()],
             max_broken: 0.05,
             identifiers: IdentifierConfig::default(),
             deduplicate: DeduplicateConfig::default(),
             decontaminate: Vec::new(),
             decontamination: DecontaminationConfig::default(),
+            exclude_ids: None,
+            mix: MixConfig::default(),
             split: SplitConfig::default(),
             shard: ShardConfig::default(),
         }
@@ -193,7 +221,11 @@ impl CorpusConfig {
             valid.to_string(),
             "0 to below 1",
         );
+        let temperature = self.mix.temperature;
+        let is_temperature = temperature.is_finite() && temperature >= 1.0;
+        check(is_temperature, "mix.temperature", temperature.to_string(), "1 or more");
         for (key, value, least) in [
+            ("chunk_chars", self.chunk_chars, 1000),
             ("deduplicate.shingle_words", deduplicate.shingle_words, 1),
             ("deduplicate.bands", deduplicate.bands, 1),
             ("deduplicate.rows", deduplicate.rows, 1),

@@ -4,11 +4,10 @@
 //! one of its sentences equals an evaluation sentence, or when the document holds most of an
 //! evaluation sentence's character n-grams: word n-grams miss short sentence pairs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use bimed_text::{FoldOptions, normalize};
-use rayon::prelude::*;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -17,12 +16,16 @@ use crate::{DecontaminationConfig, Document, Error, Result};
 
 /// Fields of fewer words are labels, not sentences.
 const MIN_WORDS: usize = 3;
+/// Bits of the filter for each n-gram.
+const FILTER_BITS: usize = 16;
 /// Sentences with fewer distinct n-grams are compared as a whole only.
 const MIN_NGRAMS: usize = 8;
 
 /// The sentences of the evaluation files.
 pub(crate) struct Index {
-    sentences: HashMap<u64, ()>,
+    sentences: HashSet<u64>,
+    /// A bit for each n-gram's hash: most of a document's need not be looked up.
+    filter: Vec<u64>,
     /// n-gram to the sentences that hold it.
     ngrams: HashMap<u64, Vec<u32>>,
     /// Distinct n-grams of each sentence.
@@ -38,7 +41,8 @@ impl Index {
         config: &DecontaminationConfig,
     ) -> Result<Self> {
         let mut index = Self {
-            sentences: HashMap::new(),
+            sentences: HashSet::new(),
+            filter: Vec::new(),
             ngrams: HashMap::new(),
             sizes: Vec::new(),
             config: config.clone(),
@@ -56,7 +60,22 @@ impl Index {
                 return Err(Error::NothingToDecontaminate { path: path.clone() });
             }
         }
+        index.fill_filter();
         Ok(index)
+    }
+
+    fn fill_filter(&mut self) {
+        let bits = (self.ngrams.len() * FILTER_BITS).next_power_of_two().max(64);
+        self.filter = vec![0; bits / 64];
+        for ngram in self.ngrams.keys() {
+            let (word, bit) = self.place(*ngram);
+            self.filter[word] |= bit;
+        }
+    }
+
+    /// The word of the filter and the bit in it.
+    fn place(&self, ngram: u64) -> (usize, u64) {
+        ((ngram >> 6) as usize & (self.filter.len() - 1), 1 << (ngram & 63))
     }
 
     /// Distinct sentences.
@@ -71,8 +90,8 @@ impl Index {
         {
             return false;
         }
-        if self.sentences.insert(xxh3_64(reduced.as_bytes()), ()).is_none() {
-            let ngrams = ngrams(&reduced, self.config.ngram_chars);
+        if self.sentences.insert(xxh3_64(reduced.as_bytes())) {
+            let ngrams = distinct(ngrams(&reduced, self.config.ngram_chars));
             if ngrams.len() >= MIN_NGRAMS {
                 let number = self.sizes.len() as u32;
                 self.sizes.push(ngrams.len() as u32);
@@ -84,16 +103,23 @@ impl Index {
         true
     }
 
-    fn holds(&self, document: &Document) -> bool {
+    /// Whether `document` holds a sentence of the files.
+    pub(crate) fn is_in(&self, document: &Document) -> bool {
         let same = document.sentences.iter().any(|(start, end)| {
             let reduced = reduce(&document.text[*start..*end]);
-            self.sentences.contains_key(&xxh3_64(reduced.as_bytes()))
+            self.sentences.contains(&xxh3_64(reduced.as_bytes()))
         });
         if same {
             return true;
         }
+        let reduced = reduce(&document.text);
+        let passes = |ngram: &u64| {
+            let (word, bit) = self.place(*ngram);
+            self.filter[word] & bit != 0
+        };
+        let found = distinct(ngrams(&reduced, self.config.ngram_chars).filter(passes));
         let mut hits: HashMap<u32, u32> = HashMap::new();
-        for ngram in ngrams(&reduce(&document.text), self.config.ngram_chars) {
+        for ngram in found {
             for sentence in self.ngrams.get(&ngram).into_iter().flatten() {
                 *hits.entry(*sentence).or_default() += 1;
             }
@@ -102,11 +128,6 @@ impl Index {
             let size = f64::from(self.sizes[*sentence as usize]);
             f64::from(*count) >= self.config.min_containment * size
         })
-    }
-
-    /// Which documents hold an evaluation sentence.
-    pub(crate) fn contaminated(&self, documents: &[Document]) -> Vec<bool> {
-        documents.par_iter().map(|document| self.holds(document)).collect()
     }
 }
 
@@ -117,14 +138,14 @@ fn reduce(text: &str) -> String {
         .collect()
 }
 
-/// The distinct hashes of every `width` characters in a row, ascending.
-fn ngrams(text: &str, width: usize) -> Vec<u64> {
-    let mut bounds: Vec<usize> = text.char_indices().map(|(at, _)| at).collect();
-    bounds.push(text.len());
-    let mut hashes: Vec<u64> = bounds
-        .windows(width + 1)
-        .map(|window| xxh3_64(&text.as_bytes()[window[0]..window[width]]))
-        .collect();
+/// The hash of every `width` characters in a row.
+fn ngrams(text: &str, width: usize) -> impl Iterator<Item = u64> {
+    let ends = text.char_indices().map(|(at, _)| at).chain([text.len()]).skip(width);
+    text.char_indices().zip(ends).map(|((begin, _), end)| xxh3_64(&text.as_bytes()[begin..end]))
+}
+
+fn distinct(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut hashes: Vec<u64> = hashes.collect();
     hashes.sort_unstable();
     hashes.dedup();
     hashes
@@ -177,7 +198,7 @@ mod tests {
 
     fn check(index: &Index, text: &str, expected: bool) {
         let document = crate::build::test_document(text);
-        assert_eq!(index.contaminated(&[document]), [expected], "{text}");
+        assert_eq!(index.is_in(&document), expected, "{text}");
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! The document, as it lies in a shard, and the reasons for which one does not.
 
 use bimed_artifact::AccessTier;
-use bimed_text::IdentifierCounts;
+use bimed_text::{IdentifierCounts, ScriptCounts, language_of};
 use serde::{Deserialize, Serialize};
+
+use crate::SourceConfig;
 
 /// The part of the corpus that a document is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -33,12 +35,20 @@ pub struct Provenance {
     pub file_blake3: String,
     /// The record in the file, from 0.
     pub record: u64,
+    /// The part of a record that was cut into several documents, from 0.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub chunk: u32,
     /// What extracted the text.
     pub extractor: String,
     /// The encoding it was read in.
     pub encoding: String,
     /// Whether the file ended before its end.
     pub partial: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One document of a corpus: a line of a shard.
@@ -79,6 +89,47 @@ pub struct Document {
     pub duplicates: u64,
 }
 
+/// What ends a line whose document stands for no other.
+const END: &[u8] = b"\"duplicates\":0}";
+
+impl Document {
+    /// Its line without the end, which [`close_line`] adds once its duplicates are known.
+    pub(crate) fn open_line(&self) -> Vec<u8> {
+        let mut line = Vec::with_capacity(self.text.len() + self.sentences.len() * 12 + 600);
+        // Plain data with string keys serialises, and a vector takes all that is written to it.
+        let written = serde_json::to_writer(&mut line, self);
+        debug_assert!(written.is_ok() && line.ends_with(END), "`duplicates` comes last");
+        line.truncate(line.len().saturating_sub(END.len()));
+        line
+    }
+
+    /// Gives it another text, and what follows from the text; its language where it has none.
+    pub(crate) fn set_text(&mut self, text: String) {
+        let counts = ScriptCounts::of(&text);
+        if self.language.is_empty() {
+            self.language = language_of(&counts).id().to_owned();
+        }
+        self.hangul_ratio = (counts.hangul_ratio() * 1e4).round() / 1e4;
+        self.num_chars = counts.total();
+        self.num_words = bimed_text::words(&text).count() as u64;
+        self.sentences = bimed_text::sentences(&text);
+        self.text = text;
+    }
+
+    /// The document of an open line; `None` where it is none.
+    pub(crate) fn of_line(line: &[u8]) -> Option<Self> {
+        serde_json::from_slice(&close_line(line, 0)).ok()
+    }
+}
+
+/// The whole line, line feed included, of a document that stands for so many others.
+pub(crate) fn close_line(open: &[u8], duplicates: u64) -> Vec<u8> {
+    let mut line = Vec::with_capacity(open.len() + 40);
+    line.extend_from_slice(open);
+    line.extend_from_slice(format!("\"duplicates\":{duplicates}}}\n").as_bytes());
+    line
+}
+
 /// Why a record is in no shard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,20 +153,35 @@ pub enum Reason {
     DroppedLanguage,
     /// Holds identifiers, and its source drops what does.
     Identifying,
+    /// Of somebody who withdrew, or in a list of records to leave out.
+    Withdrawn,
+    /// A file too large for a format that is read as a whole.
+    TooLarge,
     /// The same text as a document before it.
     ExactDuplicate,
     /// Nearly the text of a document that is kept.
     NearDuplicate,
     /// Holds a sentence of an evaluation file.
     Contaminated,
-    /// Over its source's `max_words`.
+    /// The translation of a document that holds a sentence of an evaluation file.
+    ContaminatedVersion,
+    /// Hardly anything that earlier notes of its patient do not say.
+    CopiedForward,
+    /// Over its source's `max_words`, or its share of the mix.
     OverQuota,
 }
 
 impl Reason {
     /// Whether the file is at fault, not what it says.
     pub fn is_broken(self) -> bool {
-        matches!(self, Self::BadEncoding | Self::BadRecord | Self::Truncated | Self::UnclosedQuote)
+        matches!(
+            self,
+            Self::BadEncoding
+                | Self::BadRecord
+                | Self::Truncated
+                | Self::UnclosedQuote
+                | Self::TooLarge
+        )
     }
 
     /// The name, as in `rejected/NAME.jsonl.zst`.
@@ -130,9 +196,13 @@ impl Reason {
             Self::TooShort => "too_short",
             Self::DroppedLanguage => "dropped_language",
             Self::Identifying => "identifying",
+            Self::Withdrawn => "withdrawn",
+            Self::TooLarge => "too_large",
             Self::ExactDuplicate => "exact_duplicate",
             Self::NearDuplicate => "near_duplicate",
             Self::Contaminated => "contaminated",
+            Self::ContaminatedVersion => "contaminated_version",
+            Self::CopiedForward => "copied_forward",
             Self::OverQuota => "over_quota",
         }
     }
@@ -167,5 +237,22 @@ impl Rejected {
             num_words: document.num_words,
             text: Some(document.text),
         }
+    }
+
+    /// A record of which nothing was read, or of which nothing may be kept.
+    pub(crate) fn fault(
+        reason: Reason,
+        source: &SourceConfig,
+        provenance: &Provenance,
+        record: u64,
+    ) -> Self {
+        let (source, file) = (source.name.clone(), provenance.file.clone());
+        Self { reason, source, file, record, num_words: 0, text: None }
+    }
+
+    /// Its line, without the line feed.
+    pub(crate) fn line(&self) -> Vec<u8> {
+        // Plain data with string keys serialises.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }

@@ -21,6 +21,24 @@ impl fmt::Display for MissingPath {
     }
 }
 
+/// An approval that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndedApproval {
+    /// The source's name.
+    pub source: String,
+    /// The approval.
+    pub approval: String,
+    /// Its last day.
+    pub expires: String,
+}
+
+impl fmt::Display for EndedApproval {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, approval, expires } = self;
+        write!(formatter, "`{approval}` of source `{source}` on {expires}")
+    }
+}
+
 fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
@@ -118,6 +136,34 @@ pub enum Error {
         /// What the JSON reader met.
         kind: serde_json::error::Category,
     },
+    /// A unit that is not what its journal says.
+    #[error("{path}: the unit is damaged")]
+    DamagedUnit {
+        /// The unit.
+        path: PathBuf,
+    },
+    /// Files of which nothing, or not all, was extracted yet.
+    #[error("{files} of {total} files are not extracted yet, `{first}` among them")]
+    NotMapped {
+        /// How many.
+        files: usize,
+        /// Of how many.
+        total: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// Decisions of other documents than those that are there, or none.
+    #[error("{path}: found no decisions about these documents")]
+    NotMerged {
+        /// Where they were looked for.
+        path: PathBuf,
+    },
+    /// Approvals that have ended, all of them.
+    #[error("found ended approvals: {}", list(approvals))]
+    ApprovalsEnded {
+        /// Each with its source.
+        approvals: Vec<EndedApproval>,
+    },
     /// A directory without shards.
     #[error("{path}: found no `shard-*.jsonl.zst`")]
     NoShards {
@@ -155,6 +201,18 @@ impl Error {
             Self::ZeroEffect { .. } => {
                 Some("see the reasons in `rejected/`, or switch the step off".into())
             }
+            Self::DamagedUnit { path } => {
+                Some(format!("remove `{}`: it is made again", path.display()))
+            }
+            Self::NotMapped { .. } => {
+                Some("wait for every rank of the phase `map`, and run the failed ones again".into())
+            }
+            Self::NotMerged { .. } => Some("run the phase `dedup-merge` before `finalize`".into()),
+            Self::ApprovalsEnded { .. } => Some(
+                "renew the approval and correct `approval_expires`, or take the source out; \
+                 what was made from it before is shown by `inspect --lineage`"
+                    .into(),
+            ),
             Self::Shard { .. } | Self::NoShards { .. } => {
                 Some("build the corpus again with this version".into())
             }

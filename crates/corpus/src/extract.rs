@@ -1,138 +1,259 @@
-//! Files to documents: read, normalised, tagged, and judged by length and language.
+//! Records to documents: cleaned, tagged, judged by length and language, and made ready to spill.
 
-use std::collections::BTreeMap;
+mod chunk;
+mod time;
 
+use std::collections::HashSet;
+
+use bimed_artifact::Hash;
 use bimed_text::{FoldCounts, IdentifierCounts};
 use rayon::prelude::*;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::clean::{Cleaned, Cleaner, mode};
+use crate::decontaminate::Index;
 use crate::mix::Keyed;
-use crate::read::{FileRecords, RawRecord, read};
+use crate::near::Signer;
+use crate::read::{FileRecords, RawRecord, json, read};
+use crate::stream::Part;
+use crate::summary::language_number;
+use crate::units::{FileReport, Keys, Mark, Outcome, Prepared, Refused, Segment, WithdrawnKey};
 use crate::{
-    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result,
-    ScannedFile, SourceConfig, SourceSummary,
+    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result, ScannedFile,
+    SourceConfig, SourceSummary,
 };
 
-/// What one file gave.
-pub(crate) struct FileResult {
-    pub documents: Vec<Document>,
-    pub rejected: Vec<Rejected>,
-    pub folds: FoldCounts,
-    pub summary: SourceSummary,
-    pub without_fields: Option<Vec<String>>,
-}
+/// A larger file of a format that is read as a whole is refused by name.
+const MAX_WHOLE_BYTES: u64 = 256 << 20;
+/// A streamed record with a larger share of unreadable characters is refused.
+const MAX_REPLACED_SHARE: f64 = 0.001;
 
 /// Turns files into documents.
 pub(crate) struct Extractor<'a> {
     sources: &'a [SourceConfig],
     config: &'a CorpusConfig,
+    index: Option<&'a Index>,
+    excluded: &'a HashSet<u64>,
+    keyed: &'a Keyed,
+    signer: Option<Signer>,
     cleaner: Cleaner<'a>,
-    pub keyed: Keyed,
+}
+
+/// What a record became.
+#[derive(Default)]
+struct Taken {
+    documents: Vec<Prepared>,
+    /// Each with its words.
+    refused: Vec<(Refused, u64)>,
+    /// Whom it is of, where that one withdrew.
+    withdrawn: Option<u64>,
+    folds: FoldCounts,
+    identifiers: IdentifierCounts,
 }
 
 impl<'a> Extractor<'a> {
-    pub(crate) fn new(sources: &'a [SourceConfig], config: &'a CorpusConfig) -> Result<Self> {
+    pub(crate) fn new(
+        sources: &'a [SourceConfig],
+        config: &'a CorpusConfig,
+        index: Option<&'a Index>,
+        excluded: &'a HashSet<u64>,
+        keyed: &'a Keyed,
+    ) -> Result<Self> {
+        let signer = config.deduplicate.near.then(|| Signer::new(&config.deduplicate));
         let cleaner = Cleaner::new(config)?;
-        Ok(Self { sources, config, cleaner, keyed: Keyed::new(&config.split) })
+        Ok(Self { sources, config, index, excluded, keyed, signer, cleaner })
     }
 
-    /// The documents of `file` and what it dropped.
-    pub(crate) fn file(&self, file: &ScannedFile) -> Result<FileResult> {
+    /// What the whole of `file` gives.
+    pub(crate) fn file(&self, file: &ScannedFile, piece: Hash) -> Result<Outcome> {
         let source = &self.sources[file.source_index];
-        let FileRecords {
-            records,
-            faults,
-            encoding,
-            extractor,
-            partial,
-            replaced,
-            fallbacks,
-            without_fields,
-        } = read(&file.path, source)?;
+        let records = if file.bytes > MAX_WHOLE_BYTES {
+            let faults = vec![(0, Reason::TooLarge)];
+            FileRecords { faults, extractor: "none", encoding: "none", ..FileRecords::default() }
+        } else {
+            read(&file.path, source)?
+        };
+        Ok(self.records(file, piece, 0, records))
+    }
+
+    /// What a part of `file` gives.
+    pub(crate) fn part(&self, file: &ScannedFile, piece: Hash, number: u32, part: Part) -> Outcome {
+        let Part { mut records, lines, next, .. } = part;
+        let source = &self.sources[file.source_index];
+        if !lines.is_empty() {
+            self.json(source, &lines, &mut records);
+        }
+        for record in std::mem::take(&mut records.records) {
+            let replaced = record.text.matches(char::REPLACEMENT_CHARACTER).count();
+            records.replaced += replaced as u64;
+            // Counted only where something was replaced at all.
+            let allowed = || MAX_REPLACED_SHARE * record.text.chars().count() as f64;
+            if replaced > 0 && replaced as f64 > allowed() {
+                records.faults.push((record.record, Reason::BadEncoding));
+            } else {
+                records.records.push(record);
+            }
+        }
+        let mut outcome = self.records(file, piece, number, records);
+        outcome.next = next;
+        outcome
+    }
+
+    fn json(&self, source: &SourceConfig, lines: &[(u64, String)], out: &mut FileRecords) {
+        let parsed: Vec<FileRecords> = lines
+            .par_chunks(64)
+            .map(|lines| {
+                let mut out = FileRecords::default();
+                let lines = lines.iter().map(|(number, line)| (*number, line.as_str()));
+                json::lines(lines, false, source, &mut out);
+                out
+            })
+            .collect();
+        let mut without_fields = None;
+        for one in parsed {
+            out.records.extend(one.records);
+            out.faults.extend(one.faults);
+            without_fields = without_fields.or(one.without_fields);
+        }
+        if out.records.is_empty() {
+            out.without_fields = without_fields;
+        }
+    }
+
+    fn records(&self, file: &ScannedFile, piece: Hash, part: u32, found: FileRecords) -> Outcome {
+        let source = &self.sources[file.source_index];
+        let FileRecords { records, mut faults, encoding, extractor, partial, .. } = found;
+        faults.sort_unstable();
         let provenance = Provenance {
             file: file.relative.clone(),
             file_blake3: file.blake3.to_string(),
             record: 0,
+            chunk: 0,
             extractor: extractor.into(),
             encoding: encoding.into(),
             partial,
         };
         let summary = SourceSummary {
-            files: 1,
-            bytes: file.bytes,
+            files: u64::from(part == 0),
+            bytes: if part == 0 { file.bytes } else { 0 },
             records: (records.len() + faults.len()) as u64,
-            encodings: BTreeMap::from([(encoding.to_owned(), 1)]),
+            encodings: (part == 0).then(|| (encoding.to_owned(), 1)).into_iter().collect(),
             partial_files: if partial { vec![file.relative.clone()] } else { Vec::new() },
-            replaced_chars: replaced,
-            html_fallbacks: fallbacks,
+            replaced_chars: found.replaced,
+            html_fallbacks: found.fallbacks,
             ..SourceSummary::default()
         };
-        let rejected = faults.into_iter().map(|(record, reason)| Rejected {
-            reason,
-            source: source.name.clone(),
-            file: file.relative.clone(),
-            record,
-            num_words: 0,
-            text: None,
-        });
-        let mut result = FileResult {
-            documents: Vec::new(),
-            rejected: rejected.collect(),
-            folds: FoldCounts::default(),
+        let report = FileReport {
             summary,
-            without_fields,
+            folds: FoldCounts::default(),
+            without_fields: found.without_fields,
         };
-        let documents: Vec<(Document, FoldCounts)> = records
+        let (next, withdrawn) = (None, Vec::new());
+        let (documents, refused) = (Vec::new(), Vec::new());
+        let mut outcome = Outcome { piece, part, next, documents, refused, withdrawn, report };
+        for (record, reason) in faults {
+            let rejected = Rejected::fault(reason, source, &provenance, record);
+            outcome.refuse(self.refused(rejected, WithdrawnKey { group: 0, identity: 0 }), 0);
+        }
+        let taken: Vec<Taken> = records
             .into_par_iter()
-            .map(|record| self.document(source, record, &provenance))
+            .map(|record| self.record(file, record, &provenance))
             .collect();
-        for (document, folds) in documents {
-            result.folds.add(&folds);
-            result.summary.identifiers.add(&document.identifiers);
+        taken.into_iter().for_each(|taken| outcome.take(taken));
+        outcome
+    }
+
+    /// The documents of a record: one, or as many as a book is cut into.
+    fn record(
+        &self,
+        source: &SourceConfig,
+        record: RawRecord,
+        provenance: &Provenance,
+    ) -> Taken {
+        let subject = |value: &Option<String>| {
+            value.as_deref().map(|value| self.keyed.number("subject", &[value]))
+        };
+        let (id, group) = (subject(&record.id), subject(&record.group));
+        let provenance = Provenance { record: record.record, ..provenance.clone() };
+        let place = [source.name.as_str(), &provenance.file, &record.record.to_string()];
+        let identity = id.unwrap_or_else(|| self.keyed.number("place", &place[1..]));
+        let mut withdrawn = [id, group].into_iter().flatten();
+        if let Some(hash) = withdrawn.find(|hash| self.excluded.contains(hash)) {
+            let rejected = Rejected::fault(Reason::Withdrawn, source, &provenance, record.record);
+            // What is left of the record is nobody's.
+            let nobody = WithdrawnKey { group: 0, identity: 0 };
+            let refused = vec![(self.refused(rejected, nobody), 0)];
+            return Taken { refused, withdrawn: Some(hash), ..Taken::default() };
+        }
+        let Cleaned { text, folds, identifiers } = self.cleaner.clean(source, &record.text);
+        let mut taken = Taken { folds, identifiers, ..Taken::default() };
+        let time = record.time.as_deref().map(time::digits);
+        let chunks = chunk::ranges(&text, self.config.chunk_chars);
+        let is_whole = chunks.len() == 1;
+        for (number, range) in chunks.into_iter().enumerate() {
+            let text = if is_whole { text.clone() } else { text[range].trim().to_owned() };
+            let provenance = Provenance { chunk: number as u32, ..provenance.clone() };
+            let document = self.document(source, &record, text, &taken.identifiers, provenance);
+            let keys = Keys {
+                // A column's value is hashed as a subject, so that it is found when one withdraws.
+                group: match group {
+                    Some(group) if uses_value(source) => group,
+                    _ => xxh3_64(document.split_group.as_bytes()),
+                },
+                identity,
+                draw: self.keyed.draw("quota", &document.doc_id),
+                time: time.flatten().unwrap_or(0),
+                marks: if time == Some(None) { Mark::TimeUnknown as u8 } else { 0 },
+                ..Keys::default()
+            };
             match self.fault(source, &document) {
-                Some(reason) => result.rejected.push(Rejected::document(reason, document)),
-                None => result.documents.push(document),
+                Some(reason) => {
+                    let key = WithdrawnKey { group: keys.group, identity };
+                    let words = document.num_words;
+                    let rejected = Rejected::document(reason, document);
+                    taken.refused.push((self.refused(rejected, key), words));
+                }
+                None => taken.documents.push(self.prepare(source, &document, keys)),
             }
         }
-        Ok(result)
+        taken
     }
 
     fn document(
         &self,
         source: &SourceConfig,
-        record: RawRecord,
-        provenance: &Provenance,
-    ) -> (Document, FoldCounts) {
-        let Cleaned { text, folds, identifiers } = self.cleaner.clean(source, &record.text);
-        let provenance = Provenance { record: record.record, ..provenance.clone() };
+        record: &RawRecord,
+        text: String,
+        identifiers: &IdentifierCounts,
+        provenance: Provenance,
+    ) -> Document {
         let number = record.record.to_string();
-        let place =
-            [source.name.as_str(), &provenance.file, record.id.as_deref().unwrap_or(""), &number];
-        let doc_id = self.keyed.name("document", &place);
+        let chunk = provenance.chunk.to_string();
+        let id = record.id.as_deref().unwrap_or("");
+        let place = [source.name.as_str(), &provenance.file, id, &number, &chunk];
+        let parts = if provenance.chunk == 0 { 4 } else { 5 };
+        let doc_id = self.keyed.name("document", &place[..parts]);
         let split_group = self.group(source, record.group.as_deref(), &provenance.file, &doc_id);
-        let language = match &source.language {
-            Some(language) => language.clone(),
-            None => bimed_text::language_tag(&text).id().to_owned(),
-        };
-        let document = Document {
+        let mut document = Document {
             source: source.name.clone(),
             access_tier: source.access_tier,
             split: self.keyed.split(&split_group, &self.config.split),
             split_group,
             doc_id,
-            language,
+            language: source.language.clone().unwrap_or_default(),
             domain: source.domain.clone(),
             genre: source.genre.clone(),
-            hangul_ratio: (bimed_text::hangul_ratio(&text) * 1e4).round() / 1e4,
-            num_chars: text.chars().count() as u64,
-            num_words: bimed_text::words(&text).count() as u64,
-            sentences: bimed_text::sentences(&text),
-            text,
+            hangul_ratio: 0.0,
+            num_chars: 0,
+            num_words: 0,
+            sentences: Vec::new(),
+            text: String::new(),
             provenance,
-            identifiers,
+            identifiers: identifiers.clone(),
             duplicates: 0,
         };
-        (document, folds)
+        document.set_text(text);
+        document
     }
 
     /// A value of a column stands for the same patient in every source; files and records do not.
@@ -147,6 +268,26 @@ impl<'a> Extractor<'a> {
             }
             (_, Some(value)) => self.keyed.name("group", &[value]),
             (_, None) => self.keyed.name("record", &[id]),
+        }
+    }
+
+    fn prepare(&self, source: &SourceConfig, document: &Document, mut keys: Keys) -> Prepared {
+        keys.bytes = document.text.len() as u32;
+        keys.chars = document.num_chars as u32;
+        keys.words = document.num_words as u32;
+        keys.language = language_number(&document.language);
+        if document.split == crate::Split::Valid {
+            keys.marks |= Mark::Valid as u8;
+        }
+        if self.index.is_some_and(|index| index.is_in(document)) {
+            keys.marks |= Mark::Contaminated as u8;
+        }
+        Prepared {
+            exact: xxh3_128(document.text.as_bytes()),
+            signature: self.signer.as_ref().map_or(Vec::new(), |one| one.sign(&document.text)),
+            segments: if source.copy_forward { segments(document) } else { Vec::new() },
+            line: document.open_line(),
+            keys,
         }
     }
 
@@ -171,4 +312,46 @@ impl<'a> Extractor<'a> {
     fn is_identifying(&self, found: &IdentifierCounts) -> bool {
         found.0.keys().any(|class| !self.config.identifiers.keep.contains(class))
     }
+
+    fn refused(&self, rejected: Rejected, key: WithdrawnKey) -> Refused {
+        Refused { reason: rejected.reason, line: rejected.line(), key }
+    }
+}
+
+impl Outcome {
+    fn take(&mut self, taken: Taken) {
+        self.report.folds.add(&taken.folds);
+        self.report.summary.identifiers.add(&taken.identifiers);
+        if let Some(hash) = taken.withdrawn.filter(|hash| !self.withdrawn.contains(hash)) {
+            self.withdrawn.push(hash);
+        }
+        self.documents.extend(taken.documents);
+        taken.refused.into_iter().for_each(|(refused, words)| self.refuse(refused, words));
+    }
+
+    fn refuse(&mut self, refused: Refused, words: u64) {
+        let summary = &mut self.report.summary;
+        *summary.rejected.entry(refused.reason).or_default() += 1;
+        *summary.rejected_words.entry(refused.reason).or_default() += words;
+        self.refused.push(refused);
+    }
+}
+
+/// Whether the value of a record's column is its group.
+fn uses_value(source: &SourceConfig) -> bool {
+    source.group.as_ref().is_some_and(|group| !group.starts_with('@'))
+}
+
+/// The sentences of a document, for what a later note repeats.
+fn segments(document: &Document) -> Vec<Segment> {
+    let of = |(start, end): &(usize, usize)| {
+        let text = &document.text[*start..*end];
+        Segment {
+            hash: xxh3_64(text.trim().as_bytes()),
+            chars: text.chars().count() as u32,
+            words: u16::try_from(bimed_text::words(text).count()).unwrap_or(u16::MAX),
+            lines: u16::try_from(text.matches('\n').count()).unwrap_or(u16::MAX),
+        }
+    };
+    document.sentences.iter().map(of).collect()
 }

@@ -9,26 +9,35 @@
 mod build;
 mod card;
 mod clean;
+mod cluster;
 mod config;
+mod copy_forward;
 mod decode;
 mod decontaminate;
 mod document;
 mod error;
 mod extract;
+mod finalize;
+mod map;
+mod merge;
 mod mix;
 mod near;
 mod read;
 mod scan;
 mod shard;
+mod stream;
 mod summary;
+mod units;
 
-pub use build::build;
+pub use build::{Job, Share, build, check_approvals};
 pub use config::{
     CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, IdentifierConfig,
-    IdentifierMode, Profile, RecordUnit, ShardConfig, SourceConfig, SplitConfig,
+    IdentifierMode, MixConfig, Profile, RecordUnit, ShardConfig, SourceConfig, SplitConfig,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
-pub use error::{Error, MissingPath, Result};
+pub use error::{EndedApproval, Error, MissingPath, Result};
 pub use scan::{ScannedFile, missing_paths, scan, source_files};
 pub use shard::read_documents;
-pub use summary::{CorpusSummary, DecontaminationSummary, LanguageRow, SourceSummary};
+pub use summary::{
+    CopyForwardSummary, CorpusSummary, DecontaminationSummary, LanguageRow, SourceSummary,
+};

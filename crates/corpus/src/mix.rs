@@ -25,11 +25,16 @@ impl Keyed {
         self.hash(domain, parts).to_hex()[..32].to_owned()
     }
 
-    /// A number that looks random, for `name`.
-    pub(crate) fn draw(&self, domain: &str, name: &str) -> u64 {
+    /// A number that looks random, for `parts` in the name space `domain`.
+    pub(crate) fn number(&self, domain: &str, parts: &[&str]) -> u64 {
         let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.hash(domain, &[name]).as_bytes()[..8]);
+        bytes.copy_from_slice(&self.hash(domain, parts).as_bytes()[..8]);
         u64::from_le_bytes(bytes)
+    }
+
+    /// [`Self::number`] of one name.
+    pub(crate) fn draw(&self, domain: &str, name: &str) -> u64 {
+        self.number(domain, &[name])
     }
 
     /// The split of a group.
@@ -38,26 +43,52 @@ impl Keyed {
         let share = (self.draw("split", group) >> 11) as f64 / (1u64 << 53) as f64;
         if share < config.valid_fraction { Split::Valid } else { Split::Train }
     }
+}
 
-    /// Which of `documents` (name, words) fit into `max_words`, in an order drawn from their names.
-    ///
-    /// A document that does not fit is passed over, smaller ones after it may still fit.
-    pub(crate) fn within_quota(&self, documents: &[(&str, u64)], max_words: u64) -> Vec<bool> {
-        let mut order: Vec<_> = documents
-            .iter()
-            .enumerate()
-            .map(|(index, (name, _))| (self.draw("quota", name), index))
-            .collect();
-        order.sort_unstable();
-        let mut taken = 0;
-        let mut within = vec![false; documents.len()];
-        for (_, index) in order {
-            if taken + documents[index].1 <= max_words {
-                taken += documents[index].1;
-                within[index] = true;
-            }
+/// Which of `documents` (draw, words) fit into `max_words`, in the order of their draws.
+///
+/// A document that does not fit is passed over, smaller ones after it may still fit.
+pub(crate) fn within_quota(documents: &[(u64, u32)], max_words: u64) -> Vec<bool> {
+    let mut order: Vec<usize> = (0..documents.len()).collect();
+    order.sort_unstable_by_key(|index| (documents[*index].0, *index));
+    let mut taken = 0;
+    let mut within = vec![false; documents.len()];
+    for index in order {
+        let words = u64::from(documents[index].1);
+        if taken + words <= max_words {
+            taken += words;
+            within[index] = true;
         }
-        within
+    }
+    within
+}
+
+/// How many words of each part, of `sizes` words, a mix of `max_words` takes.
+///
+/// Shares go as the sizes to the power of 1 / `temperature`: at 1 they are those of the sizes,
+/// above it small parts have more. No part gives more than it has; what it lacks, the others give
+/// in their proportion.
+///
+/// Source: Conneau and Lample 2019, "Cross-lingual Language Model Pretraining", section 3.1.
+pub(crate) fn shares(sizes: &[u64], max_words: u64, temperature: f64) -> Vec<u64> {
+    let weight = |size: u64| (size as f64).powf(1.0 / temperature);
+    let mut shares = vec![0; sizes.len()];
+    let mut open: Vec<usize> = (0..sizes.len()).filter(|part| sizes[*part] > 0).collect();
+    let mut left = max_words;
+    loop {
+        let total: f64 = open.iter().map(|part| weight(sizes[*part])).sum();
+        let share = |part: usize| left as f64 * weight(sizes[part]) / total;
+        let (full, rest): (Vec<usize>, Vec<usize>) =
+            open.iter().partition(|part| share(**part) >= sizes[**part] as f64);
+        if full.is_empty() {
+            rest.iter().for_each(|part| shares[*part] = share(*part) as u64);
+            return shares;
+        }
+        for part in full {
+            shares[part] = sizes[part];
+            left = left.saturating_sub(sizes[part]);
+        }
+        open = rest;
     }
 }
 
@@ -85,11 +116,20 @@ mod tests {
 
     #[test]
     fn the_quota_is_filled_and_never_passed() {
-        let names: Vec<String> = (0..100).map(|number| format!("문서 {number}")).collect();
-        let documents: Vec<_> = names.iter().map(|name| (name.as_str(), 10)).collect();
         let keyed = Keyed::new(&SplitConfig::default());
-        let within = keyed.within_quota(&documents, 305);
+        let documents: Vec<(u64, u32)> =
+            (0..100).map(|number| (keyed.draw("quota", &format!("문서 {number}")), 10)).collect();
+        let within = within_quota(&documents, 305);
         assert_eq!(within.iter().filter(|taken| **taken).count(), 30);
         assert!(within.iter().rposition(|taken| *taken) > Some(50), "the choice is spread");
+    }
+
+    #[test]
+    fn temperature_gives_small_parts_more_and_no_part_more_than_it_has() {
+        assert_eq!(shares(&[900, 100], 100, 1.0), [90, 10]);
+        assert_eq!(shares(&[900, 100], 100, 2.0), [75, 25]);
+        // A third each, of which the small part has but 10: the others share the rest.
+        assert_eq!(shares(&[1000, 1000, 10], 310, 1e9), [150, 150, 10]);
+        assert_eq!(shares(&[40, 0, 60], 1000, 2.0), [40, 0, 60]);
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! Owns what is text in a format. It normalises nothing and judges nothing but form.
 
-mod csv;
+pub(crate) mod csv;
 mod entity;
 mod html;
-mod json;
+pub(crate) mod json;
 mod markdown;
 mod markup;
 mod txt;

@@ -1,124 +1,158 @@
 //! `shard-NNNNN.jsonl.zst`: a document a line, in independent zstd frames.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
-use bimed_artifact::{AtomicFile, Context, Unit, create_private_dir};
+use bimed_artifact::{AtomicFile, Context, create_private_dir};
 use fs_err as fs;
 use rayon::prelude::*;
-use serde::Serialize;
 
-use crate::{Document, Error, Rejected, Result, ShardConfig};
+use crate::{Document, Error, Result, ShardConfig};
 
-/// Frames compressed at once.
-const FRAMES_AT_ONCE: usize = 32;
+/// Frames of shards compressed at once.
+const FRAMES_AT_ONCE: usize = 8;
 
-/// Writes `documents` to `out` in order; returns the number of shards.
-pub(crate) fn write_documents(
-    out: &Path,
-    documents: &[Document],
-    config: &ShardConfig,
-    context: &Context<'_>,
-) -> Result<u64> {
-    context.progress.begin("write shards", Some(documents.len() as u64), Unit::Documents);
-    let mut shards = 0;
-    let mut rest = documents;
-    while !rest.is_empty() {
-        let size = prefix(rest, config.shard_bytes);
-        let path = out.join(format!("shard-{shards:05}.jsonl.zst"));
-        write_lines(&path, &rest[..size], config, context)?;
-        rest = &rest[size..];
-        shards += 1;
+/// Writes lines into files of independent frames, of a size each that lines alone decide.
+struct LineWriter<'a, F: Fn(u64) -> PathBuf> {
+    /// The path of the file with this number, from 0.
+    path: F,
+    config: &'a ShardConfig,
+    context: &'a Context<'a>,
+    frames_at_once: usize,
+    max_bytes: usize,
+    /// Files begun, and bytes of the last.
+    files: u64,
+    bytes: usize,
+    /// The frame that is being filled, and full ones with the number of their file.
+    frame: Vec<u8>,
+    full: Vec<(u64, Vec<u8>)>,
+    open: Option<(u64, AtomicFile)>,
+}
+
+impl<'a, F: Fn(u64) -> PathBuf> LineWriter<'a, F> {
+    fn new(path: F, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+        Self {
+            path,
+            config,
+            context,
+            frames_at_once: FRAMES_AT_ONCE,
+            max_bytes: config.shard_bytes,
+            files: 0,
+            bytes: 0,
+            frame: Vec::new(),
+            full: Vec::new(),
+            open: None,
+        }
     }
-    context.progress.end();
-    Ok(shards)
+
+    fn push(&mut self, line: &[u8]) -> Result<()> {
+        let opens_file = self.files == 0 || self.bytes + line.len() > self.max_bytes;
+        if opens_file || self.frame.len() + line.len() > self.config.frame_bytes {
+            self.end_frame();
+        }
+        if opens_file {
+            self.files += 1;
+            self.bytes = 0;
+        }
+        self.frame.extend_from_slice(line);
+        self.bytes += line.len();
+        if self.full.len() >= self.frames_at_once { self.flush() } else { Ok(()) }
+    }
+
+    fn end_frame(&mut self) {
+        if !self.frame.is_empty() {
+            self.full.push((self.files - 1, std::mem::take(&mut self.frame)));
+        }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let level = self.config.level;
+        let compressed: Vec<(u64, Vec<u8>)> = std::mem::take(&mut self.full)
+            .into_par_iter()
+            .map(|(file, lines)| Ok((file, zstd::bulk::compress(&lines, level)?)))
+            .collect::<Result<_>>()?;
+        for (number, bytes) in compressed {
+            if self.open.as_ref().is_some_and(|(open, _)| *open != number) {
+                self.end_file()?;
+            }
+            if self.open.is_none() {
+                self.open = Some((number, AtomicFile::create(&(self.path)(number))?));
+            }
+            if let Some((_, file)) = &mut self.open {
+                file.write_all(&bytes)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_file(&mut self) -> Result<()> {
+        if let Some((_, file)) = self.open.take() {
+            file.commit_watched(self.context.progress)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the last file; gives how many there are.
+    fn finish(mut self) -> Result<u64> {
+        self.end_frame();
+        self.flush()?;
+        self.end_file()?;
+        Ok(self.files)
+    }
+}
+
+/// Writes `shard-NNNNN.jsonl.zst`.
+pub(crate) struct ShardWriter<'a>(LineWriter<'a, Box<dyn Fn(u64) -> PathBuf>>);
+
+impl<'a> ShardWriter<'a> {
+    pub(crate) fn new(out: &Path, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+        let out = out.to_path_buf();
+        let path = move |number| out.join(format!("shard-{number:05}.jsonl.zst"));
+        Self(LineWriter::new(Box::new(path), config, context))
+    }
+
+    /// Adds a line, its line feed included.
+    pub(crate) fn push(&mut self, line: &[u8]) -> Result<()> {
+        self.0.push(line)
+    }
+
+    /// Ends the last shard; gives how many there are.
+    pub(crate) fn finish(self) -> Result<u64> {
+        self.0.finish()
+    }
 }
 
 /// Writes `rejected/REASON.jsonl.zst` for every reason that occurs.
-pub(crate) fn write_rejected(
-    out: &Path,
-    mut rejected: Vec<Rejected>,
-    config: &ShardConfig,
-    context: &Context<'_>,
-) -> Result<()> {
-    if rejected.is_empty() {
-        return Ok(());
+pub(crate) struct RejectedWriter<'a> {
+    dir: PathBuf,
+    config: &'a ShardConfig,
+    context: &'a Context<'a>,
+    reasons: BTreeMap<String, LineWriter<'a, Box<dyn Fn(u64) -> PathBuf>>>,
+}
+
+impl<'a> RejectedWriter<'a> {
+    pub(crate) fn new(dir: &Path, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+        Self { dir: dir.to_path_buf(), config, context, reasons: BTreeMap::new() }
     }
-    let dir = out.join("rejected");
-    create_private_dir(&dir)?;
-    context.progress.begin("write rejected", Some(rejected.len() as u64), Unit::Documents);
-    // Stable: within a reason the order is that of the pipeline.
-    rejected.sort_by_key(|rejected| rejected.reason);
-    for group in rejected.chunk_by(|a, b| a.reason == b.reason) {
-        let path = dir.join(format!("{}.jsonl.zst", group[0].reason.name()));
-        write_lines(&path, group, config, context)?;
-    }
-    context.progress.end();
-    Ok(())
-}
 
-/// What a line takes, roughly; frames and shards are cut by it.
-trait Weight {
-    fn weight(&self) -> usize;
-}
-
-impl Weight for Document {
-    fn weight(&self) -> usize {
-        self.text.len() + self.sentences.len() * 12 + 500
-    }
-}
-
-impl Weight for Rejected {
-    fn weight(&self) -> usize {
-        self.text.as_ref().map_or(0, String::len) + 200
-    }
-}
-
-/// How many items, at least one, weigh at most `bytes`.
-fn prefix<T: Weight>(items: &[T], bytes: usize) -> usize {
-    let mut weight = 0;
-    let full = items.iter().position(|item| {
-        weight += item.weight();
-        weight > bytes
-    });
-    full.unwrap_or(items.len()).max(1)
-}
-
-fn write_lines<T: Serialize + Weight + Sync>(
-    path: &Path,
-    items: &[T],
-    config: &ShardConfig,
-    context: &Context<'_>,
-) -> Result<()> {
-    let mut file = AtomicFile::create(path)?;
-    let mut rest = items;
-    while !rest.is_empty() {
-        context.cancel.check()?;
-        let mut frames = Vec::new();
-        while !rest.is_empty() && frames.len() < FRAMES_AT_ONCE {
-            let (frame, tail) = rest.split_at(prefix(rest, config.frame_bytes));
-            frames.push(frame);
-            rest = tail;
+    /// Adds a line, its line feed included.
+    pub(crate) fn push(&mut self, reason: &str, line: &[u8]) -> Result<()> {
+        if let Some(writer) = self.reasons.get_mut(reason) {
+            return writer.push(line);
         }
-        let compressed: Vec<std::io::Result<Vec<u8>>> =
-            frames.par_iter().map(|frame| compress(frame, config.level)).collect();
-        for (frame, bytes) in frames.iter().zip(compressed) {
-            file.write_all(&bytes?)?;
-            context.progress.advance(frame.len() as u64);
-        }
+        create_private_dir(&self.dir)?;
+        let file = self.dir.join(format!("{reason}.jsonl.zst"));
+        let path: Box<dyn Fn(u64) -> PathBuf> = Box::new(move |_| file.clone());
+        let mut writer = LineWriter::new(path, self.config, self.context);
+        // One file a reason, and one frame of each in memory.
+        (writer.max_bytes, writer.frames_at_once) = (usize::MAX, 1);
+        self.reasons.entry(reason.to_owned()).or_insert(writer).push(line)
     }
-    file.commit()?;
-    Ok(())
-}
 
-fn compress<T: Serialize>(items: &[T], level: i32) -> std::io::Result<Vec<u8>> {
-    let mut lines = Vec::new();
-    for item in items {
-        // Plain data with string keys serialises; the error would hold no value.
-        serde_json::to_writer(&mut lines, item)?;
-        lines.push(b'\n');
+    pub(crate) fn finish(self) -> Result<()> {
+        self.reasons.into_values().try_for_each(|writer| writer.finish().map(|_| ()))
     }
-    zstd::bulk::compress(&lines, level)
 }
 
 /// The documents of the corpus in `dir`, shard by shard.

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use bimed_artifact::SourceLineage;
-use bimed_text::{FoldCounts, IdentifierCounts};
+use bimed_artifact::{AccessTier, SourceLineage};
+use bimed_text::{FoldCounts, IdentifierCounts, LANGUAGES, Language};
 use serde::{Deserialize, Serialize};
 
-use crate::{Reason, Split};
+use crate::{Reason, SourceConfig, Split};
 
 /// One source's way through the build.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,43 @@ pub struct SourceSummary {
     pub identifiers: IdentifierCounts,
 }
 
+impl SourceSummary {
+    /// Adds what another part of the source gave.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.files += other.files;
+        self.bytes += other.bytes;
+        self.records += other.records;
+        self.replaced_chars += other.replaced_chars;
+        self.html_fallbacks += other.html_fallbacks;
+        self.identifiers.add(&other.identifiers);
+        self.partial_files.extend(other.partial_files.iter().cloned());
+        for (encoding, count) in &other.encodings {
+            *self.encodings.entry(encoding.clone()).or_default() += count;
+        }
+        for (reason, count) in &other.rejected {
+            *self.rejected.entry(*reason).or_default() += count;
+        }
+        for (reason, words) in &other.rejected_words {
+            *self.rejected_words.entry(*reason).or_default() += words;
+        }
+    }
+}
+
+/// The place of a language tag among all, for keys.
+pub(crate) fn language_number(tag: &str) -> u8 {
+    tags().position(|one| one == tag).map_or(u8::MAX, |place| place as u8)
+}
+
+/// The language tag at a place; `other` where there is none.
+pub(crate) fn language_tag(number: u8) -> &'static str {
+    tags().nth(number as usize).unwrap_or(Language::OTHER.id())
+}
+
+fn tags() -> impl Iterator<Item = &'static str> {
+    let own = [Language::MIXED, Language::OTHER, Language::NUM].map(Language::id);
+    own.into_iter().chain(LANGUAGES.iter().map(|language| language.id))
+}
+
 /// Documents of one source, language and split.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LanguageRow {
@@ -67,10 +104,28 @@ pub struct DecontaminationSummary {
     pub compared: u64,
     /// Documents dropped; 0 is worth a look.
     pub dropped: u64,
+    /// Of these, translations of a document that holds a sentence.
+    #[serde(default)]
+    pub dropped_versions: u64,
+}
+
+/// What was cut out because an earlier note of the same patient says it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct CopyForwardSummary {
+    /// Notes compared.
+    pub documents: u64,
+    /// Their characters.
+    pub chars: u64,
+    /// Notes that lost something.
+    pub changed: u64,
+    /// Characters that were cut out.
+    pub cut_chars: u64,
+    /// Notes whose time could not be read, and that count as the first.
+    pub without_time: u64,
 }
 
 /// What a build did.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CorpusSummary {
     /// The sources, in the order of the configs.
     pub sources: Vec<SourceSummary>,
@@ -89,10 +144,64 @@ pub struct CorpusSummary {
     pub mask_tokens: Vec<String>,
     /// The comparison with evaluation files, where there are any.
     pub decontamination: Option<DecontaminationSummary>,
+    /// What notes repeat of earlier ones, where a source asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copy_forward: Option<CopyForwardSummary>,
+    /// Who may see the corpus: the strictest tier of its sources.
+    #[serde(default)]
+    pub access_tier: AccessTier,
+    /// The hash of the list of those who withdrew, by which the list is known and no one on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withdrawn: Option<String>,
     /// Whether any input was partial or unreadable.
     pub partial: bool,
     /// Licence and access of every source, for the manifest.
     pub lineage: Vec<SourceLineage>,
     /// What deserves a look.
     pub warnings: Vec<String>,
+}
+
+impl CorpusSummary {
+    pub(crate) fn set_languages(&mut self, rows: BTreeMap<(usize, String, Split), (u64, u64)>) {
+        let row = |((place, language, split), (documents, words))| {
+            let source = self.sources.get(place).map(|source: &SourceSummary| source.name.clone());
+            LanguageRow { source: source.unwrap_or_default(), language, split, documents, words }
+        };
+        self.languages = rows.into_iter().map(row).collect();
+        self.documents = self.sources.iter().map(|source| source.documents).sum();
+        self.words = self.sources.iter().map(|source| source.words).sum();
+        self.partial = self.sources.iter().any(|source| {
+            !source.partial_files.is_empty() || source.rejected.contains_key(&Reason::BadEncoding)
+        });
+    }
+
+    /// Says what deserves a look.
+    pub(crate) fn warn(&mut self, sources: &[SourceConfig]) {
+        let warnings = &mut self.warnings;
+        for (source, summary) in sources.iter().zip(&self.sources) {
+            let name = &source.name;
+            if summary.documents == 0 {
+                warnings.push(format!("source `{name}` gave no document"));
+            }
+            if let Some(max_words) = source.max_words
+                && !summary.rejected.contains_key(&Reason::OverQuota)
+                && summary.words < max_words
+            {
+                let words = summary.words;
+                warnings
+                    .push(format!("source `{name}` has {words} of its quota of {max_words} words"));
+            }
+            for file in &summary.partial_files {
+                warnings.push(format!("source `{name}`: `{file}` is partial"));
+            }
+        }
+        if self.decontamination.as_ref().is_some_and(|found| found.dropped == 0) {
+            warnings.push("decontamination found no document to drop".into());
+        }
+        if let Some(found) = self.copy_forward.as_ref().filter(|found| found.without_time > 0) {
+            let notes = found.without_time;
+            warnings
+                .push(format!("{notes} notes have no time that can be read, and count as first"));
+        }
+    }
 }

@@ -101,10 +101,11 @@ const MAX_HAN_SHARE: f64 = 0.5;
 /// `num` below 30 % letters, `other` above 20 % other scripts or 50 % ideographs, a language where
 /// its script reaches its `min_share` (Hangul 0.8, Latin 0.98), else `mixed`.
 pub fn language_tag(text: &str) -> Language {
-    tag_of(&ScriptCounts::of(text))
+    language_of(&ScriptCounts::of(text))
 }
 
-fn tag_of(counts: &ScriptCounts) -> Language {
+/// As [`language_tag`], of the counts of a text.
+pub fn language_of(counts: &ScriptCounts) -> Language {
     let letters = counts.letters() as f64;
     if letters == 0.0 || letters < MIN_LETTER_SHARE * counts.non_space() as f64 {
         return Language::NUM;
@@ -125,9 +126,7 @@ fn tag_of(counts: &ScriptCounts) -> Language {
 
 /// The share of Hangul in Hangul and Latin letters, 0 to 1; 0 where there are neither.
 pub fn hangul_ratio(text: &str) -> f64 {
-    let counts = ScriptCounts::of(text);
-    let both = counts.hangul + counts.latin;
-    if both == 0 { 0.0 } else { counts.hangul as f64 / both as f64 }
+    ScriptCounts::of(text).hangul_ratio()
 }
 
 #[cfg(test)]

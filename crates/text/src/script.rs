@@ -112,6 +112,17 @@ impl ScriptCounts {
         self.hangul + self.latin + self.han + self.other
     }
 
+    /// Every character.
+    pub fn total(&self) -> u64 {
+        self.non_space() + self.space
+    }
+
+    /// The share of Hangul in Hangul and Latin letters, 0 to 1; 0 where there are neither.
+    pub fn hangul_ratio(&self) -> f64 {
+        let both = self.hangul + self.latin;
+        if both == 0 { 0.0 } else { self.hangul as f64 / both as f64 }
+    }
+
     /// Every character that is not white space.
     pub fn non_space(&self) -> u64 {
         self.letters() + self.digit + self.symbol

@@ -9,7 +9,7 @@ use fs_err as fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Provenance, Split, read_documents};
+use crate::{Document, Provenance, Split, read_documents};
 
 pub(crate) fn test_document(text: &str) -> Document {
     Document {
@@ -30,6 +30,7 @@ pub(crate) fn test_document(text: &str) -> Document {
             file: String::new(),
             file_blake3: String::new(),
             record: 0,
+            chunk: 0,
             extractor: String::new(),
             encoding: String::new(),
             partial: false,
@@ -72,10 +73,11 @@ impl Fixture {
     }
 
     fn build(&self, out: &str) -> Result<(CorpusSummary, Vec<Document>)> {
+        let units = self.dir.path().join("units");
         let out = self.dir.path().join(out);
-        fs::create_dir_all(&out).unwrap();
-        let cancel = Cancel::new();
-        let summary = build(&self.sources, &self.config, &out, &Context::new(&Silent, &cancel))?;
+        let (cancel, silent) = (Cancel::new(), Silent);
+        let context = Context::new(&silent, &cancel);
+        let summary = build(&self.sources, &self.config, &units, &out, &context)?;
         let documents = read_documents(&out)?.collect::<Result<Vec<_>>>()?;
         Ok((summary, documents))
     }

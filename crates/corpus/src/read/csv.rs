@@ -6,7 +6,8 @@ use super::{FileRecords, RawRecord};
 use crate::decode::Decoded;
 use crate::{Error, Reason, Result, SourceConfig};
 
-struct Columns {
+/// Where a row has what is taken.
+pub(crate) struct Columns {
     text: Vec<usize>,
     id: Option<usize>,
     group: Option<usize>,
@@ -20,27 +21,30 @@ pub(super) fn read(
     out: &mut FileRecords,
 ) -> Result<()> {
     out.extractor = "csv";
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter(path, source))
-        .quoting(source.quote)
-        .has_headers(source.header)
-        .from_reader(decoded.text.as_bytes());
-    let names: Vec<String> = match reader.headers() {
-        Ok(first) if source.header => first.iter().map(|name| name.trim().to_owned()).collect(),
-        Ok(first) => (1..=first.len()).map(|number| number.to_string()).collect(),
-        Err(_) => Vec::new(),
-    };
+    let mut reader = builder(path, source).from_reader(decoded.text.as_bytes());
+    let mut row = csv::ByteRecord::new();
+    let mut is_there = reader.read_byte_record(&mut row).map_err(std::io::Error::from)?;
+    let names = names(&row, source);
     let columns = columns(path, source, &names)?;
-    let mut row = csv::StringRecord::new();
     let mut last_start = 0;
+    if source.header {
+        last_start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        is_there = reader.read_byte_record(&mut row).map_err(std::io::Error::from)?;
+    }
     for record in 0.. {
-        let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
-        match reader.read_record(&mut row) {
-            Ok(false) => break,
-            Ok(true) => out.records.push(raw(record, &row, &columns, source)),
-            Err(_) => out.faults.push((record, Reason::BadRecord)),
+        if !is_there {
+            break;
         }
-        last_start = start;
+        if row.len() == names.len() {
+            out.records.push(raw(record, &row, &columns, source));
+        } else {
+            out.faults.push((record, Reason::BadRecord));
+        }
+        let start = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX);
+        is_there = reader.read_byte_record(&mut row).map_err(std::io::Error::from)?;
+        if is_there {
+            last_start = start;
+        }
     }
     let tail = decoded.text.get(last_start..).unwrap_or_default();
     let unclosed = source.quote && tail.bytes().filter(|byte| *byte == b'"').count() % 2 == 1;
@@ -48,6 +52,27 @@ pub(super) fn read(
         drop_last(out, if decoded.partial { Reason::Truncated } else { Reason::UnclosedQuote });
     }
     Ok(())
+}
+
+/// How the source's tables are read; rows of every length are passed on.
+pub(crate) fn builder(path: &Path, source: &SourceConfig) -> csv::ReaderBuilder {
+    let mut builder = csv::ReaderBuilder::new();
+    builder
+        .delimiter(delimiter(path, source))
+        .quoting(source.quote)
+        .has_headers(false)
+        .flexible(true);
+    builder
+}
+
+/// The names of the columns, by the first row: their numbers from 1 where it names none.
+pub(crate) fn names(first: &csv::ByteRecord, source: &SourceConfig) -> Vec<String> {
+    let name = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
+    if source.header {
+        first.iter().map(name).collect()
+    } else {
+        (1..=first.len()).map(|number| number.to_string()).collect()
+    }
 }
 
 /// The last row ends with the file, not where it should.
@@ -70,7 +95,7 @@ fn delimiter(path: &Path, source: &SourceConfig) -> u8 {
     source.delimiter.as_ref().and_then(|text| text.bytes().next()).unwrap_or(default)
 }
 
-fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> Result<Columns> {
+pub(crate) fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> Result<Columns> {
     let mut needed = Vec::new();
     let mut find = |name: &String| {
         let found = names.iter().position(|column| column == name);
@@ -91,21 +116,23 @@ fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> Result<Colum
     Err(Error::MissingFields { path, kind: "columns", found: names.to_vec(), needed })
 }
 
-fn raw(
+/// The record that a row is.
+pub(crate) fn raw(
     record: u64,
-    row: &csv::StringRecord,
+    row: &csv::ByteRecord,
     columns: &Columns,
     source: &SourceConfig,
 ) -> RawRecord {
     let value = |column: Option<usize>| {
-        column.and_then(|column| row.get(column)).filter(|value| !value.is_empty())
+        let field = row.get(column?).filter(|field| !field.is_empty())?;
+        Some(String::from_utf8_lossy(field))
     };
     let parts: Vec<_> = columns.text.iter().filter_map(|column| value(Some(*column))).collect();
     RawRecord {
         record,
-        id: value(columns.id).map(str::to_owned),
-        group: value(columns.group).map(str::to_owned),
-        time: value(columns.time).map(str::to_owned),
+        id: value(columns.id).map(Into::into),
+        group: value(columns.group).map(Into::into),
+        time: value(columns.time).map(Into::into),
         text: parts.join(&source.separator),
     }
 }

@@ -12,17 +12,16 @@ pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecor
     // Lines of values of their own end a whole parse at the second line.
     match serde_json::from_str::<Value>(&decoded.text) {
         Ok(value) => values.file(value),
-        Err(_) if is_lines(&decoded.text, source) => values.lines(decoded),
+        Err(_) if is_lines(&decoded.text, source) => {
+            let lines = decoded.text.split('\n').enumerate();
+            values.lines(lines.map(|(number, line)| (number as u64, line)), decoded.partial);
+        }
         Err(_) => {
             let reason = if decoded.partial { Reason::Truncated } else { Reason::BadRecord };
             values.out.faults.push((0, reason));
         }
     }
-    let found = values.fields;
-    let missing = out.faults.iter().any(|fault| fault.1 == Reason::MissingField);
-    if missing && out.records.is_empty() {
-        out.without_fields = Some(found);
-    }
+    values.finish();
 }
 
 /// Lines that are looked at; some of them may be broken.
@@ -42,17 +41,35 @@ struct Values<'a> {
     fields: Vec<String>,
 }
 
+/// Reads lines that are values of their own; `is_cut` where the last ends with its file.
+pub(crate) fn lines<'t>(
+    lines: impl IntoIterator<Item = (u64, &'t str)>,
+    is_cut: bool,
+    source: &SourceConfig,
+    out: &mut FileRecords,
+) {
+    let mut values = Values { source, out, fields: Vec::new() };
+    values.lines(lines, is_cut);
+    values.finish();
+}
+
 impl Values<'_> {
-    fn lines(&mut self, decoded: &Decoded) {
-        let mut lines = decoded.text.split('\n').enumerate().peekable();
+    fn finish(self) {
+        let missing = self.out.faults.iter().any(|fault| fault.1 == Reason::MissingField);
+        if missing && self.out.records.is_empty() {
+            self.out.without_fields = Some(self.fields);
+        }
+    }
+
+    fn lines<'t>(&mut self, lines: impl IntoIterator<Item = (u64, &'t str)>, is_cut: bool) {
+        let mut lines = lines.into_iter().peekable();
         while let Some((number, line)) = lines.next() {
-            let number = number as u64;
             if line.trim().is_empty() {
                 continue;
             }
             match serde_json::from_str::<Value>(line) {
                 Ok(value) => self.record(number, None, &value),
-                Err(_) if decoded.partial && lines.peek().is_none() => {
+                Err(_) if is_cut && lines.peek().is_none() => {
                     self.out.faults.push((number, Reason::Truncated));
                 }
                 Err(_) => self.out.faults.push((number, Reason::BadRecord)),

@@ -1,0 +1,172 @@
+//! The bytes of a file as UTF-8, decompressed and decoded as they are read.
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use encoding_rs::{Decoder, EUC_KR, Encoding, UTF_8};
+use fs_err as fs;
+
+use crate::decode::label;
+use crate::{Result, SourceConfig};
+
+/// Bytes that are decoded at once, and by which an encoding is told.
+const CHUNK_BYTES: usize = 256 << 10;
+/// A stretch of [`CHUNK_BYTES`] with more NUL bytes is no text.
+const MAX_NULS: usize = 16;
+
+/// A file's content as it is read. Invalid UTF-8 is passed on: it is for the record that holds it.
+pub(crate) struct Decoding {
+    inner: Box<dyn Read + Send>,
+    is_compressed: bool,
+    /// Absent while all that was read is ASCII.
+    encoding: Option<&'static Encoding>,
+    decoder: Option<Decoder>,
+    is_first: bool,
+    has_ended: bool,
+    /// Decoded and not yet taken.
+    ready: Vec<u8>,
+    taken: usize,
+    /// Whether the compressed stream ended before its end.
+    pub(crate) is_partial: bool,
+    /// Whether the content is no text.
+    pub(crate) is_binary: bool,
+}
+
+impl Decoding {
+    /// The content of `path` from the decoded byte `from`, where its encoding was `encoding`.
+    pub(crate) fn open(
+        path: &Path,
+        source: &SourceConfig,
+        from: u64,
+        encoding: &str,
+    ) -> Result<Self> {
+        let mut file = fs::File::open(path)?;
+        let mut magic = [0; 4];
+        let length = read_full(&mut file, &mut magic).map_err(|(error, _)| error)?;
+        let magic = &magic[..length];
+        let is_gzip = magic.starts_with(&[0x1F, 0x8B]);
+        let is_zstd = magic.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]);
+        let configured = label(&source.encoding).flatten();
+        let known = Encoding::for_label(encoding.as_bytes()).or(configured);
+        let mut skipped = from;
+        let mut at = 0;
+        if !is_gzip && !is_zstd && from > 0 && known.is_none_or(|known| known == UTF_8) {
+            // What is decoded is what lies there, behind the mark.
+            let mark = if magic.starts_with(&[0xEF, 0xBB, 0xBF]) { 3 } else { 0 };
+            (at, skipped) = (from + mark, 0);
+        }
+        file.seek(SeekFrom::Start(at))?;
+        let inner: Box<dyn Read + Send> = if is_gzip {
+            Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(file)))
+        } else if is_zstd {
+            Box::new(zstd::Decoder::new(file)?)
+        } else {
+            Box::new(file)
+        };
+        let mut decoding = Self {
+            inner,
+            is_compressed: is_gzip || is_zstd,
+            encoding: known,
+            decoder: None,
+            is_first: at == 0,
+            has_ended: false,
+            ready: Vec::new(),
+            taken: 0,
+            is_partial: false,
+            is_binary: false,
+        };
+        io::copy(&mut (&mut decoding).take(skipped), &mut io::sink())?;
+        Ok(decoding)
+    }
+
+    /// The encoding's name; empty while it is not told.
+    pub(crate) fn encoding(&self) -> &'static str {
+        self.encoding.map_or("", Encoding::name)
+    }
+
+    fn fill(&mut self) -> io::Result<()> {
+        let mut raw = vec![0; CHUNK_BYTES];
+        let length = match read_full(&mut self.inner, &mut raw) {
+            Ok(length) => length,
+            // What came before the fault is kept.
+            Err((_, length)) if self.is_compressed => {
+                self.is_partial = true;
+                self.has_ended = true;
+                length
+            }
+            Err((error, _)) => return Err(error),
+        };
+        raw.truncate(length);
+        self.has_ended |= length < CHUNK_BYTES;
+        if self.is_first {
+            self.is_first = false;
+            if let Some((encoding, mark)) = Encoding::for_bom(&raw) {
+                self.encoding = Some(encoding);
+                raw.drain(..mark);
+            }
+        }
+        if self.encoding.is_none() && !raw.is_ascii() {
+            self.encoding = Some(tell(&raw));
+        }
+        self.taken = 0;
+        match self.encoding {
+            None => self.ready = raw,
+            Some(encoding) if encoding == UTF_8 => self.ready = raw,
+            Some(encoding) => self.decode(encoding, &raw),
+        }
+        self.is_binary |= self.ready.iter().filter(|byte| **byte == 0).count() > MAX_NULS;
+        Ok(())
+    }
+
+    fn decode(&mut self, encoding: &'static Encoding, raw: &[u8]) {
+        let decoder =
+            self.decoder.get_or_insert_with(|| encoding.new_decoder_without_bom_handling());
+        let room = decoder.max_utf8_buffer_length(raw.len()).unwrap_or(4 * CHUNK_BYTES);
+        self.ready = vec![0; room];
+        let (_, _, written, _) = decoder.decode_to_utf8(raw, &mut self.ready, self.has_ended);
+        self.ready.truncate(written);
+    }
+}
+
+impl Read for Decoding {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.ready.len() {
+            if self.has_ended {
+                return Ok(0);
+            }
+            self.fill()?;
+        }
+        let length = out.len().min(self.ready.len() - self.taken);
+        out[..length].copy_from_slice(&self.ready[self.taken..self.taken + length]);
+        self.taken += length;
+        Ok(length)
+    }
+}
+
+/// UTF-8, or Korean where that fits better. The stretch may end within a character.
+fn tell(raw: &[u8]) -> &'static Encoding {
+    let replaced = |encoding: &'static Encoding| {
+        let (text, had_errors) = encoding.decode_without_bom_handling(raw);
+        if had_errors { text.matches(char::REPLACEMENT_CHARACTER).count() } else { 0 }
+    };
+    match std::str::from_utf8(raw) {
+        Ok(_) => UTF_8,
+        Err(error) if error.error_len().is_none() => UTF_8,
+        Err(_) if replaced(UTF_8) <= replaced(EUC_KR) => UTF_8,
+        Err(_) => EUC_KR,
+    }
+}
+
+/// Fills `out` or reads to the end; a fault comes with what was read before it.
+fn read_full(inner: &mut impl Read, out: &mut [u8]) -> Result<usize, (io::Error, usize)> {
+    let mut length = 0;
+    while length < out.len() {
+        match inner.read(&mut out[length..]) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err((error, length)),
+        }
+    }
+    Ok(length)
+}
