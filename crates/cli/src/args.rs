@@ -52,8 +52,12 @@ pub(crate) enum Command {
         bimed run study.toml --fresh --set pretrain.seed=7")]
     Run(ExperimentArgs),
     /// Read, clean, tag and deduplicate the sources
-    #[command(after_help = "Example:\n  bimed corpus study.toml --threads 8")]
-    Corpus(ExperimentArgs),
+    #[command(after_help = "Examples:\n  bimed corpus study.toml --threads 8\n  \
+        bimed corpus study.toml --dry-run\n  \
+        bimed corpus study.toml --phase map --rank 0 --world 4\n\n\
+        Many machines over one store: `map` on each, then `dedup-merge`, then `finalize` on one. In a\n\
+        job array of Slurm, rank and world are the array's.")]
+    Corpus(CorpusArgs),
     /// Train or extend the vocabulary
     #[command(after_help = "Example:\n  bimed vocab study.toml --set vocab.size=45000")]
     Vocab(ExperimentArgs),
@@ -134,6 +138,35 @@ pub(crate) struct ExperimentArgs {
     /// Begin again, though it is up to date or was interrupted
     #[arg(long)]
     pub(crate) fresh: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CorpusArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Do one phase of the work
+    #[arg(long, value_enum)]
+    pub(crate) phase: Option<Phase>,
+    /// This process among those of the phase `map`, from 0 [default: by SLURM_ARRAY_TASK_ID, or 0]
+    #[arg(long, value_name = "N", requires = "phase")]
+    pub(crate) rank: Option<usize>,
+    /// How many processes there are [default: SLURM_ARRAY_TASK_COUNT, or 1]
+    #[arg(long, value_name = "N", requires = "phase", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) world: Option<u16>,
+    /// Read and decide, show the funnel, write no corpus
+    #[arg(long, conflicts_with = "phase")]
+    pub(crate) dry_run: bool,
+}
+
+/// A phase of the corpus.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phase {
+    /// Extract this rank's files into the store's units
+    Map,
+    /// Decide which documents are in the corpus
+    DedupMerge,
+    /// Write the corpus
+    Finalize,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -82,7 +82,7 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
         Command::Explain(_) => commands::comes_later("explain"),
         Command::Compare(args) => commands::compare(session, &args),
         Command::Run(args) => commands::run(session, &args, Last::All),
-        Command::Corpus(args) => commands::run(session, &args, Last::Corpus),
+        Command::Corpus(args) => commands::corpus(session, &args),
         Command::Vocab(args) => commands::run(session, &args, Last::Vocab),
         Command::Encode(args) => commands::run(session, &args, Last::Encode),
         Command::Transplant(args) => commands::run(session, &args, Last::Transplant),

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use crate::{CorpusSummary, SourceConfig, SourceSummary};
 
 /// The card of a corpus. Holds counts and names, never document text.
-pub(crate) fn card(summary: &CorpusSummary, sources: &[SourceConfig]) -> String {
+pub fn card(summary: &CorpusSummary, sources: &[SourceConfig]) -> String {
     let mut out = String::new();
     // Writing to a string cannot fail.
     let _ = write_card(&mut out, summary, sources);

@@ -30,6 +30,7 @@ mod summary;
 mod units;
 
 pub use build::{Job, Share, build, check_approvals};
+pub use card::card;
 pub use config::{
     CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, IdentifierConfig,
     IdentifierMode, MixConfig, Profile, RecordUnit, ShardConfig, SourceConfig, SplitConfig,

@@ -1,6 +1,7 @@
 //! One module for each command that is not a stage.
 
 mod compare;
+mod corpus;
 mod doctor;
 mod inspect;
 mod merge;
@@ -10,6 +11,7 @@ mod recognise;
 mod run;
 
 pub(crate) use compare::compare;
+pub(crate) use corpus::corpus;
 pub(crate) use doctor::doctor;
 pub(crate) use inspect::inspect;
 pub(crate) use merge::merge;

@@ -14,6 +14,7 @@ use crate::experiment::Arm;
 use crate::failure::{Exit, UsageError};
 use crate::output::{bytes, table, titled};
 use crate::paths::shown;
+use crate::process::today;
 use crate::progress::duration;
 use crate::sections::{Experiment, read_arms};
 use crate::session::Session;
@@ -99,6 +100,7 @@ pub(crate) fn run(session: &Session, args: &ExperimentArgs, last: Last) -> anyho
         return Err(UsageError::new(message).into());
     }
     check_inputs(&arms, last)?;
+    check_approvals(&arms)?;
     check_device(&arms, session.global.device)?;
     let survey = Survey::default();
     if last >= Last::Export {
@@ -156,7 +158,7 @@ fn run_arm(
 ) -> anyhow::Result<()> {
     let experiment = stages.experiment();
     if let Some(section) = &experiment.corpus {
-        corpus::make(workshop, corpus::recipe(stages.survey, section)?, section)?;
+        corpus::make(workshop, stages.survey, section)?;
     }
     if last >= Last::Vocab && experiment.vocab.is_some() {
         vocab::make(stages, workshop)?;
@@ -190,8 +192,19 @@ fn run_arm(
     Ok(())
 }
 
+/// Approvals that ended before today, though what they allowed is made already.
+pub(super) fn check_approvals(arms: &[Arm<Experiment>]) -> anyhow::Result<()> {
+    let today = today();
+    let corpora =
+        arms.iter().flat_map(|arm| arm.config.corpus.iter().chain(&arm.config.shared_corpus));
+    for corpus in corpora {
+        bimed_corpus::check_approvals(&corpus.sources, &today)?;
+    }
+    Ok(())
+}
+
 /// Everything that is missing, before anything is written.
-fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Result<()> {
+pub(super) fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Result<()> {
     let mut found: Vec<MissingInput> = arms
         .iter()
         .flat_map(|arm| missing(&arm.config, last == Last::Corpus))

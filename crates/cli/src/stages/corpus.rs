@@ -1,19 +1,23 @@
 //! Source files → corpus.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use bimed_artifact::{Artifact, SourceLineage};
-use bimed_corpus::build;
+use bimed_artifact::{Artifact, Context, SourceLineage, Store, hash_file};
+use bimed_corpus::{Job, Share};
+use serde_json::Value;
 
 use super::recipe::{Recipe, RecipeBuilder};
 use super::survey::Survey;
+use super::withdrawn;
 use super::workshop::Workshop;
 use crate::sections::Corpus;
 
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "corpus";
 /// The form of its output.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
+/// What extraction leaves for every corpus of a store: a file is read once.
+const UNITS: &str = "units";
 
 /// What decides the corpus: what the files hold, not where they lie.
 pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe> {
@@ -24,6 +28,7 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     }
     placeless.config.decontaminate.clear();
     placeless.config.identifiers.names = None;
+    placeless.config.exclude_ids = None;
     let mut recipe = RecipeBuilder::new(STAGE, REVISION)
         .config("source", &placeless.sources)
         .config("corpus", &placeless.config)
@@ -39,6 +44,9 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     if let Some(hash) = &scan.names {
         recipe = recipe.part("names", hash.as_str().as_bytes());
     }
+    if let Some(path) = &corpus.config.exclude_ids {
+        recipe = recipe.part("exclude_ids", hash_file(path)?.as_str().as_bytes());
+    }
     for source in &corpus.sources {
         recipe = recipe.source(SourceLineage {
             name: source.name.clone(),
@@ -50,19 +58,44 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     Ok(recipe.finish())
 }
 
-/// Makes it, or finds it.
+/// The work that makes it: the files are those of the recipe.
+pub(crate) fn job<'a>(
+    store: &Store,
+    survey: &Survey,
+    corpus: &'a Corpus,
+) -> anyhow::Result<Job<'a>> {
+    let files = survey.scan(corpus)?.files.clone();
+    Ok(Job::new(&corpus.sources, &corpus.config, files, &store.root().join(UNITS))?)
+}
+
+/// Makes it, or finds it. An interrupted run goes on at the unit that it had not written.
 pub(crate) fn make(
     workshop: &mut Workshop<'_>,
-    recipe: Recipe,
+    survey: &Survey,
     corpus: &Corpus,
 ) -> anyhow::Result<Artifact> {
-    workshop.make(recipe, |directory, context| {
-        let summary = build(&corpus.sources, &corpus.config, directory, context)?;
-        for warning in &summary.warnings {
-            context.progress.note(&format!("warning: {warning}"));
-        }
-        Ok(serde_json::to_value(summary)?)
-    })
+    let store = workshop.store().clone();
+    let artifact = workshop.resume(recipe(survey, corpus)?, |directory, context| {
+        let job = job(&store, survey, corpus)?;
+        job.map(Share::ALL, context)?;
+        job.merge(directory, context)?;
+        finish(&job, directory, context)
+    })?;
+    withdrawn::note(&artifact, &store, &workshop.context())?;
+    Ok(artifact)
+}
+
+/// Writes what is decided into `directory`; gives the summary.
+pub(crate) fn finish(
+    job: &Job<'_>,
+    directory: &Path,
+    context: &Context<'_>,
+) -> anyhow::Result<Value> {
+    let summary = job.finalize(directory, context)?;
+    for warning in &summary.warnings {
+        context.progress.note(&format!("warning: {warning}"));
+    }
+    Ok(serde_json::to_value(summary)?)
 }
 
 #[cfg(test)]

@@ -102,8 +102,8 @@ impl Evaluation {
         workshop: &mut Workshop<'_>,
     ) -> anyhow::Result<Written> {
         let config = config(stages)?;
-        if let Some((recipe, section)) = held_out(stages)? {
-            corpus::make(workshop, recipe, section)?;
+        if let Some((_, section)) = held_out(stages)? {
+            corpus::make(workshop, stages.survey, section)?;
         }
         let mut of_arm: Vec<Answers> = Vec::new();
         for question in questions(stages, workshop)? {

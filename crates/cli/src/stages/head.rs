@@ -69,7 +69,7 @@ impl Head {
     ) -> anyhow::Result<()> {
         let section = stages.experiment().shared_corpus.as_ref();
         let section = section.context("`pretrain.head` needs a corpus outside the arms")?;
-        corpus::make(workshop, self.corpus, section)?;
+        corpus::make(workshop, stages.survey, section)?;
         let tokens = self.encoding.make(workshop)?;
         let training = Training {
             store: &tokens.dir,

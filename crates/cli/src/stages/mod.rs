@@ -25,6 +25,7 @@ pub(crate) mod training_manifest;
 pub(crate) mod transplant;
 pub(crate) mod vectors;
 pub(crate) mod vocab;
+mod withdrawn;
 mod workshop;
 
 use std::rc::Rc;

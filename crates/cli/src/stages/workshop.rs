@@ -72,6 +72,11 @@ impl<'a> Workshop<'a> {
         self.session.context()
     }
 
+    /// Where they meet.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Everything that was made or found, in order.
     pub(crate) fn into_made(self) -> Vec<Made> {
         self.made

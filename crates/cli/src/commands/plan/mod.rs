@@ -108,7 +108,10 @@ impl Plan {
                 ArmPlan::new(&stages, &mut ledger, &mut asked, threads)
             })
             .collect();
-        let refused = super::run::check_device(arms, device).err().map(|error| error.to_string());
+        let refused = super::run::check_device(arms, device)
+            .and_then(|()| super::run::check_approvals(arms))
+            .err()
+            .map(|error| error.to_string());
         Self {
             experiment: arms
                 .first()

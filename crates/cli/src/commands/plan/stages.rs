@@ -180,7 +180,7 @@ impl<'a> Ledger<'a> {
                     .map(|artifact| figures::of(stage, &artifact.manifest.summary))
                     .unwrap_or_default();
             }
-            // Only a training goes on from what a kill left.
+            // How far it is, only a training says.
             State::Resumes if !self.fresh && [head::STAGE, pretrain::STAGE].contains(&stage) => {
                 let run = stages.store.partial_path(stage, &recipe.key);
                 plan.standing = resumes(&run);
