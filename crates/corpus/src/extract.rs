@@ -164,19 +164,17 @@ impl<'a> Extractor<'a> {
     }
 
     /// The documents of a record: one, or as many as a book is cut into.
-    fn record(
-        &self,
-        source: &SourceConfig,
-        record: RawRecord,
-        provenance: &Provenance,
-    ) -> Taken {
+    fn record(&self, file: &ScannedFile, record: RawRecord, provenance: &Provenance) -> Taken {
+        let source = &self.sources[file.source_index];
         let subject = |value: &Option<String>| {
             value.as_deref().map(|value| self.keyed.number("subject", &[value]))
         };
         let (id, group) = (subject(&record.id), subject(&record.group));
         let provenance = Provenance { record: record.record, ..provenance.clone() };
-        let place = [source.name.as_str(), &provenance.file, &record.record.to_string()];
-        let identity = id.unwrap_or_else(|| self.keyed.number("place", &place[1..]));
+        // The one file of a source may have any name: its translation's has another.
+        let name = if file.path == source.path { "" } else { file.relative.as_str() };
+        let place = || self.keyed.number("place", &[name, &record.record.to_string()]);
+        let identity = id.unwrap_or_else(place);
         let mut withdrawn = [id, group].into_iter().flatten();
         if let Some(hash) = withdrawn.find(|hash| self.excluded.contains(hash)) {
             let rejected = Rejected::fault(Reason::Withdrawn, source, &provenance, record.record);

@@ -240,6 +240,7 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
         .iter()
         .map(|file| {
             let mut source = job.sources[file.source_index].clone();
+            let is_alone = file.path == source.path;
             // Where a source lies and how much of it is taken changes nothing in what is read.
             source.path.clear();
             (source.include, source.exclude) = (Vec::new(), Vec::new());
@@ -250,6 +251,7 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
             key.part("job", job_key.as_str().as_bytes());
             key.part("file", file.blake3.as_str().as_bytes());
             key.part("name", file.relative.as_bytes());
+            key.part("alone", &[u8::from(is_alone)]);
             key.config("source", &source);
             key.finish()
         })

@@ -1,10 +1,15 @@
 //! Tests of the whole pipeline.
 
+mod clinical;
+mod governance;
+mod interrupted;
+mod resumed;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 
-use bimed_artifact::{Cancel, Silent};
+use bimed_artifact::{Cancel, Progress, Silent};
 use fs_err as fs;
 use tempfile::TempDir;
 
@@ -39,6 +44,9 @@ pub(crate) fn test_document(text: &str) -> Document {
         duplicates: 0,
     }
 }
+
+/// Small enough that every test has several units, and files of several parts.
+const SMALL_UNIT_BYTES: u64 = 8_000;
 
 struct Fixture {
     dir: TempDir,
@@ -75,12 +83,28 @@ impl Fixture {
     fn build(&self, out: &str) -> Result<(CorpusSummary, Vec<Document>)> {
         let units = self.dir.path().join("units");
         let out = self.dir.path().join(out);
-        let (cancel, silent) = (Cancel::new(), Silent);
-        let context = Context::new(&silent, &cancel);
-        let summary = build(&self.sources, &self.config, &units, &out, &context)?;
+        let summary = build_small(&self.sources, &self.config, &units, &out, &Silent)?;
         let documents = read_documents(&out)?.collect::<Result<Vec<_>>>()?;
         Ok((summary, documents))
     }
+}
+
+/// As [`build`], in small units.
+fn build_small(
+    sources: &[SourceConfig],
+    config: &CorpusConfig,
+    units: &Path,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<CorpusSummary> {
+    let cancel = Cancel::new();
+    let context = Context::new(progress, &cancel);
+    check_configs(sources, config)?;
+    let job =
+        Job::new(sources, config, scan(sources)?, units)?.with_unit_bytes(SMALL_UNIT_BYTES)?;
+    job.map(Share::ALL, &context)?;
+    job.merge(out, &context)?;
+    job.finalize(out, &context)
 }
 
 fn line(text: &str, patient: usize) -> String {

@@ -1,5 +1,5 @@
 //! Builds a corpus from the `[[source]]` tables of a JSON file, to look at by hand:
-//! `try_sources SOURCES.json DATA_ROOT OUT [EVALUATION_FILE…]`. Prints counts; no document text.
+//! `build_corpus SOURCES.json DATA_ROOT OUT [EVALUATION_FILE…]`. Prints counts; no document text.
 #![allow(clippy::print_stdout, reason = "an example to run by hand")]
 
 use std::path::Path;
