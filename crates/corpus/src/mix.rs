@@ -81,7 +81,8 @@ pub(crate) fn shares(sizes: &[u64], max_words: u64, temperature: f64) -> Vec<u64
         let (full, rest): (Vec<usize>, Vec<usize>) =
             open.iter().partition(|part| share(**part) >= sizes[**part] as f64);
         if full.is_empty() {
-            rest.iter().for_each(|part| shares[*part] = share(*part) as u64);
+            // A share of 750 words may come out a hair below.
+            rest.iter().for_each(|part| shares[*part] = (share(*part) + 1e-6) as u64);
             return shares;
         }
         for part in full {
