@@ -19,8 +19,8 @@ use crate::stream::Part;
 use crate::summary::language_number;
 use crate::units::{FileReport, Keys, Mark, Outcome, Prepared, Refused, Segment, WithdrawnKey};
 use crate::{
-    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result, ScannedFile,
-    SourceConfig, SourceSummary,
+    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result,
+    ScannedFile, SourceConfig, SourceSummary,
 };
 
 /// A larger file of a format that is read as a whole is refused by name.
@@ -155,10 +155,8 @@ impl<'a> Extractor<'a> {
             let rejected = Rejected::fault(reason, source, &provenance, record);
             outcome.refuse(self.refused(rejected, WithdrawnKey { group: 0, identity: 0 }), 0);
         }
-        let taken: Vec<Taken> = records
-            .into_par_iter()
-            .map(|record| self.record(file, record, &provenance))
-            .collect();
+        let taken: Vec<Taken> =
+            records.into_par_iter().map(|record| self.record(file, record, &provenance)).collect();
         taken.into_iter().for_each(|taken| outcome.take(taken));
         outcome
     }

@@ -18,7 +18,9 @@ pub use fold::{FOLD_TABLE, FoldCounts, FoldOptions, FoldRule, fold_table, normal
 pub use identifiers::{
     Identifier, IdentifierClass, IdentifierCounts, IdentifierScanner, ListTooLong, mask_removed,
 };
-pub use language::{LANGUAGES, Language, LanguageInfo, hangul_ratio, language, language_of, language_tag};
+pub use language::{
+    LANGUAGES, Language, LanguageInfo, hangul_ratio, language, language_of, language_tag,
+};
 pub use script::{Script, ScriptCounts};
 pub use sentence::sentences;
 pub use word::{ScriptRun, Word, script_runs, words};
