@@ -11,7 +11,7 @@ use crate::copy_forward::without;
 use crate::document::close_line;
 use crate::merge::{DECISIONS, Decisions};
 use crate::shard::{RejectedWriter, ShardWriter};
-use crate::units::{Catalog, Keys, Section};
+use crate::units::{Catalog, Keys, RefusedLine, Section};
 use crate::{CorpusSummary, Document, Error, Reason, Rejected, Result};
 
 /// Bytes of lines that are taken from units at once.
@@ -91,7 +91,7 @@ fn clear(out: &Path) -> Result<()> {
 
 /// The records that became no document.
 fn write_refused(catalog: &Catalog, rejected: &mut RejectedWriter<'_>) -> Result<()> {
-    let mut lines: Option<(usize, Vec<(String, Vec<u8>)>)> = None;
+    let mut lines: Option<(usize, Vec<RefusedLine>)> = None;
     for run in catalog.runs() {
         let entry = catalog.entry(run);
         if entry.refusals == 0 {

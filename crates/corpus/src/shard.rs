@@ -13,10 +13,12 @@ use crate::{Document, Error, Result, ShardConfig};
 /// Frames of shards compressed at once.
 const FRAMES_AT_ONCE: usize = 8;
 
+/// The path of the file with this number, from 0.
+type PathOf = Box<dyn Fn(u64) -> PathBuf>;
+
 /// Writes lines into files of independent frames, of a size each that lines alone decide.
-struct LineWriter<'a, F: Fn(u64) -> PathBuf> {
-    /// The path of the file with this number, from 0.
-    path: F,
+struct LineWriter<'a> {
+    path: PathOf,
     config: &'a ShardConfig,
     context: &'a Context<'a>,
     frames_at_once: usize,
@@ -30,8 +32,8 @@ struct LineWriter<'a, F: Fn(u64) -> PathBuf> {
     open: Option<(u64, AtomicFile)>,
 }
 
-impl<'a, F: Fn(u64) -> PathBuf> LineWriter<'a, F> {
-    fn new(path: F, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+impl<'a> LineWriter<'a> {
+    fn new(path: PathOf, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
         Self {
             path,
             config,
@@ -103,7 +105,7 @@ impl<'a, F: Fn(u64) -> PathBuf> LineWriter<'a, F> {
 }
 
 /// Writes `shard-NNNNN.jsonl.zst`.
-pub(crate) struct ShardWriter<'a>(LineWriter<'a, Box<dyn Fn(u64) -> PathBuf>>);
+pub(crate) struct ShardWriter<'a>(LineWriter<'a>);
 
 impl<'a> ShardWriter<'a> {
     pub(crate) fn new(out: &Path, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
@@ -128,7 +130,7 @@ pub(crate) struct RejectedWriter<'a> {
     dir: PathBuf,
     config: &'a ShardConfig,
     context: &'a Context<'a>,
-    reasons: BTreeMap<String, LineWriter<'a, Box<dyn Fn(u64) -> PathBuf>>>,
+    reasons: BTreeMap<String, LineWriter<'a>>,
 }
 
 impl<'a> RejectedWriter<'a> {
@@ -143,7 +145,7 @@ impl<'a> RejectedWriter<'a> {
         }
         create_private_dir(&self.dir)?;
         let file = self.dir.join(format!("{reason}.jsonl.zst"));
-        let path: Box<dyn Fn(u64) -> PathBuf> = Box::new(move |_| file.clone());
+        let path = Box::new(move |_| file.clone());
         let mut writer = LineWriter::new(path, self.config, self.context);
         // One file a reason, and one frame of each in memory.
         (writer.max_bytes, writer.frames_at_once) = (usize::MAX, 1);

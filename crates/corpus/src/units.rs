@@ -14,5 +14,5 @@ mod write;
 
 pub(crate) use journal::{Entry, FileReport, Frame, Journal, Sections, UnitLine};
 pub(crate) use keys::{Keys, Mark, Segment, WithdrawnKey};
-pub(crate) use read::{Catalog, Run, Section};
+pub(crate) use read::{Catalog, RefusedLine, Run, Section};
 pub(crate) use write::{Content, Outcome, Prepared, Refused, Sealed};

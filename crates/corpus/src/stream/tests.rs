@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// Records, faults and parts.
+type Found = (Vec<(u64, String)>, Vec<(u64, Reason)>, usize);
+
 struct File {
     dir: TempDir,
     source: SourceConfig,
@@ -31,11 +34,7 @@ impl File {
     }
 
     /// Number and text of every record; each part is read by a reader of its own.
-    fn read(
-        &self,
-        bytes: &[u8],
-        part_bytes: u64,
-    ) -> (Vec<(u64, String)>, Vec<(u64, Reason)>, usize) {
+    fn read(&self, bytes: &[u8], part_bytes: u64) -> Found {
         let path = self.write(bytes);
         let (mut records, mut faults, mut parts) = (Vec::new(), Vec::new(), 0);
         let mut cursor = Some(Cursor::default());

@@ -33,6 +33,9 @@ pub(crate) struct Catalog {
     documents: usize,
 }
 
+/// A record that became no document: its reason's name, and its line.
+pub(crate) type RefusedLine = (String, Vec<u8>);
+
 /// A section of keys of one width.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Section {
@@ -230,7 +233,7 @@ impl Catalog {
     ///
     /// # Errors
     /// When the unit cannot be read.
-    pub(crate) fn refused(&self, unit: usize) -> Result<Vec<(String, Vec<u8>)>> {
+    pub(crate) fn refused(&self, unit: usize) -> Result<Vec<RefusedLine>> {
         let mut found = Vec::new();
         for frame in &self.units[unit].refused {
             let raw = self.frame(unit, *frame)?;
