@@ -1,6 +1,6 @@
 """The corpus builder beside datatrove: the same files, exact and MinHash deduplication, writer.
 
-    pip install "datatrove[io]==0.9.0" spacy
+    pip install "datatrove[io]==0.10.1" spacy==3.8.18 regex
     python3 scripts/compare_corpus.py NOTES.jsonl WORK --bimed "target/release/examples/build_corpus" [--tasks 2]
 
 NOTES.jsonl is what `scripts/make_notes.py` writes. datatrove: JsonlReader → MinhashDedupSignature (14

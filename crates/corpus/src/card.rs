@@ -1,8 +1,13 @@
 //! `card.md`: what the corpus is, for people.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 
-use crate::{CorpusSummary, SourceConfig, SourceSummary};
+use bimed_artifact::AccessTier;
+
+use crate::{
+    CopyForwardSummary, CorpusSummary, DecontaminationSummary, Reason, SourceConfig, SourceSummary,
+};
 
 /// The card of a corpus. Holds counts and names, never document text.
 pub fn card(summary: &CorpusSummary, sources: &[SourceConfig]) -> String {
@@ -16,39 +21,16 @@ fn write_card(out: &mut String, summary: &CorpusSummary, sources: &[SourceConfig
     writeln!(out, "# Corpus\n")?;
     writeln!(
         out,
-        "{} documents, {} words, {} shards.\n",
-        summary.documents, summary.words, summary.shards
+        "{} documents, {} words, {} shards. Access: {}, the strictest of its sources.\n",
+        summary.documents,
+        summary.words,
+        summary.shards,
+        tier(summary.access_tier)
     )?;
-    writeln!(out, "## Sources\n")?;
-    writeln!(out, "| Source | Domain | Genre | Licence | Access |\n|---|---|---|---|---|")?;
-    for source in sources {
-        let access = format!("{:?}", source.access_tier).to_lowercase();
-        let cells = [&source.name, &source.domain, &source.genre, &source.licence, &access];
-        writeln!(out, "{}", row(cells.map(String::as_str)))?;
-    }
-    writeln!(out, "\n## Funnel\n")?;
-    writeln!(out, "| Source | Files | Records | Rejected | Documents | Words | Characters |")?;
-    writeln!(out, "|---|---:|---:|---|---:|---:|---:|")?;
-    for source in &summary.sources {
-        let counts = [source.files, source.records, source.documents, source.words, source.chars];
-        let [files, records, documents, words, chars] = counts.map(|count| count.to_string());
-        let rejected = rejected(source);
-        writeln!(
-            out,
-            "{}",
-            row([&source.name, &files, &records, &rejected, &documents, &words, &chars])
-        )?;
-    }
-    writeln!(out, "\n## Languages\n")?;
-    writeln!(out, "| Source | Language | Split | Documents | Words |\n|---|---|---|---:|---:|")?;
-    for one in &summary.languages {
-        let (documents, words) = (one.documents.to_string(), one.words.to_string());
-        writeln!(
-            out,
-            "{}",
-            row([&one.source, &one.language, one.split.name(), &documents, &words])
-        )?;
-    }
+    write_sources(out, sources)?;
+    write_funnel(out, summary)?;
+    write_languages(out, summary)?;
+    write_steps(out, summary)?;
     write_identifiers(out, summary)?;
     writeln!(out, "\n## Folding\n")?;
     writeln!(out, "| Rule | Characters |\n|---|---:|")?;
@@ -60,6 +42,102 @@ fn write_card(out: &mut String, summary: &CorpusSummary, sources: &[SourceConfig
         for warning in &summary.warnings {
             writeln!(out, "- {warning}")?;
         }
+    }
+    Ok(())
+}
+
+fn write_sources(out: &mut String, sources: &[SourceConfig]) -> fmt::Result {
+    writeln!(out, "## Sources\n")?;
+    writeln!(
+        out,
+        "| Source | Domain | Genre | Licence | Access | Approval |\n|---|---|---|---|---|---|"
+    )?;
+    for source in sources {
+        let mut approval = source.approval.clone().unwrap_or_default();
+        if let Some(last) = &source.approval_expires {
+            approval += &format!(" (to {last})");
+        }
+        let (domain, genre, licence) = (&source.domain, &source.genre, &source.licence);
+        let cells = [&source.name, domain, genre, licence, tier(source.access_tier), &approval];
+        writeln!(out, "{}", row(cells))?;
+    }
+    Ok(())
+}
+
+/// What was read, what was left out in the order of the steps, and what is left.
+fn write_funnel(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
+    let mut reasons: BTreeMap<Reason, (u64, u64)> = BTreeMap::new();
+    for source in &summary.sources {
+        for (reason, count) in &source.rejected {
+            let total = reasons.entry(*reason).or_default();
+            total.0 += count;
+            total.1 += source.rejected_words.get(reason).unwrap_or(&0);
+        }
+    }
+    writeln!(out, "\n## Funnel\n")?;
+    writeln!(out, "| Step | Records | Words |\n|---|---:|---:|")?;
+    let read: u64 = summary.sources.iter().map(|source| source.records).sum();
+    writeln!(out, "{}", row(["read", &read.to_string(), ""]))?;
+    for (reason, (records, words)) in reasons {
+        writeln!(out, "{}", row([reason.name(), &format!("-{records}"), &format!("-{words}")]))?;
+    }
+    let (documents, words) = (summary.documents.to_string(), summary.words.to_string());
+    writeln!(out, "{}\n", row(["documents", &documents, &words]))?;
+    writeln!(out, "| Source | Files | Records | Rejected | Documents | Words | Characters |")?;
+    writeln!(out, "|---|---:|---:|---|---:|---:|---:|")?;
+    for source in &summary.sources {
+        let counts = [source.files, source.records, source.documents, source.words, source.chars];
+        let [files, records, documents, words, chars] = counts.map(|count| count.to_string());
+        let rejected = rejected(source);
+        let name = source.name.as_str();
+        let cells = [name, &files, &records, &rejected, &documents, &words, &chars];
+        writeln!(out, "{}", row(cells))?;
+    }
+    Ok(())
+}
+
+fn write_languages(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
+    let mut languages: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for one in &summary.languages {
+        let total = languages.entry(&one.language).or_default();
+        total.0 += one.documents;
+        total.1 += one.words;
+    }
+    writeln!(out, "\n## Languages\n")?;
+    writeln!(out, "| Language | Documents | Words | Share |\n|---|---:|---:|---:|")?;
+    for (language, (documents, words)) in languages {
+        let share = format!("{:.1}%", 100.0 * words as f64 / summary.words.max(1) as f64);
+        writeln!(out, "{}", row([language, &documents.to_string(), &words.to_string(), &share]))?;
+    }
+    writeln!(out, "\n| Source | Language | Split | Documents | Words |\n|---|---|---|---:|---:|")?;
+    for one in &summary.languages {
+        let (documents, words) = (one.documents.to_string(), one.words.to_string());
+        let cells = [&one.source, &one.language, one.split.name(), &documents, &words];
+        writeln!(out, "{}", row(cells))?;
+    }
+    Ok(())
+}
+
+fn write_steps(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
+    if let Some(found) = &summary.decontamination {
+        let DecontaminationSummary { files, sentences, compared, dropped, dropped_versions } =
+            found;
+        writeln!(out, "\n## Decontamination\n")?;
+        writeln!(
+            out,
+            "{compared} documents were compared with {sentences} sentences of {files} files; \
+             {dropped} were dropped, {dropped_versions} of them as translations of another."
+        )?;
+    }
+    if let Some(found) = &summary.copy_forward {
+        let CopyForwardSummary { documents, chars, changed, cut_chars, .. } = found;
+        let share = 100.0 * *cut_chars as f64 / (*chars).max(1) as f64;
+        writeln!(out, "\n## Copied forward\n")?;
+        writeln!(
+            out,
+            "{changed} of {documents} notes repeat earlier ones of their patient; {cut_chars} of \
+             {chars} characters ({share:.1}%) were cut out."
+        )?;
     }
     Ok(())
 }
@@ -78,6 +156,14 @@ fn write_identifiers(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+fn tier(tier: AccessTier) -> &'static str {
+    match tier {
+        AccessTier::Public => "public",
+        AccessTier::Licensed => "licensed",
+        AccessTier::Private => "private",
+    }
 }
 
 fn row<const N: usize>(cells: [&str; N]) -> String {

@@ -295,7 +295,7 @@ fn a_truncated_gz_keeps_its_complete_records_and_says_partial() {
     fixture.source("notes.jsonl.gz", Format::Jsonl, &bytes[..bytes.len() * 2 / 3]);
     let (summary, documents) = fixture.build("out").unwrap();
     assert!(documents.len() > 50 && documents.len() < 200);
-    assert!(summary.partial && documents.last().unwrap().provenance.partial);
+    assert!(summary.partial);
     assert_eq!(summary.sources[0].rejected, [(Reason::Truncated, 1)].into());
 }
 
