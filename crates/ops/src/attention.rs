@@ -1,10 +1,21 @@
 //! Attention over packed samples, composed of burn's operations.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{FloatDType, Tensor, TensorData};
 
 use crate::{Dropout, Packing};
 
 pub(crate) fn packed_attention(
+    qkv: Tensor<2>,
+    num_heads: usize,
+    packing: &Packing,
+    dropout: Option<Dropout>,
+) -> Tensor<2> {
+    packed_attention_in(FloatDType::F32, qkv, num_heads, packing, dropout)
+}
+
+/// [`packed_attention`] with its products in `dtype` and its softmax in f32.
+pub(crate) fn packed_attention_in(
+    dtype: FloatDType,
     qkv: Tensor<2>,
     num_heads: usize,
     packing: &Packing,
@@ -23,11 +34,11 @@ pub(crate) fn packed_attention(
     };
     let scale = 1.0 / (head_size as f64).sqrt();
     let scores = (part(0) * scale).matmul(part(1).swap_dims(2, 3)); // [bins, heads, length, length]
-    let mut weights = softmax(scores + packing.visibility());
+    let mut weights = softmax(scores.cast(FloatDType::F32) + packing.visibility());
     if let Some(dropout) = dropout.filter(|dropout| dropout.probability > 0.0) {
         weights = weights * dropout_mask(&dropout, num_heads, packing);
     }
-    weights.matmul(part(2)).swap_dims(1, 2).reshape([tokens, hidden])
+    weights.cast(dtype).matmul(part(2)).swap_dims(1, 2).reshape([tokens, hidden])
 }
 
 /// The mask of `[bins, heads, length, length]`: the row is (token, head), the column is the key's

@@ -4,7 +4,7 @@ mod probe;
 
 use burn::tensor::Device;
 
-use crate::{BertOps, Reference};
+use crate::{BertOps, Mixed, Reference};
 
 /// A device by name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -16,6 +16,16 @@ pub enum DeviceKind {
     Cuda(usize),
     /// The default GPU of wgpu.
     Wgpu,
+}
+
+/// The type that activations and the factors of products are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// bfloat16, with f32 parameters, sums, statistics and losses.
+    Bf16,
 }
 
 /// A device that cannot be had.
@@ -106,6 +116,15 @@ impl DeviceKind {
             #[cfg(feature = "flex")]
             Self::Cpu => &crate::FusedCpu,
             _ => &Reference,
+        }
+    }
+
+    /// [`Self::ops`] in `wanted`, or in f32 where `device` does not compute it in hardware; what it
+    /// came to is [`BertOps::activations`].
+    pub fn ops_in(self, device: &Device, wanted: Precision) -> &'static dyn BertOps {
+        match (self, wanted) {
+            (Self::Cuda(_) | Self::Wgpu, Precision::Bf16) if probe::has_bf16(device) => &Mixed,
+            _ => self.ops(),
         }
     }
 

@@ -21,6 +21,15 @@ pub(crate) fn masked_cross_entropy(
     weights: Tensor<1>,
 ) -> CrossEntropy {
     let logits = rows.matmul(decoder.transpose()) + bias.unsqueeze::<2>(); // [masked, vocab]
+    of_logits(logits, labels, weights)
+}
+
+/// The loss of finished logits, `[masked, vocab]`.
+pub(crate) fn of_logits(
+    logits: Tensor<2>,
+    labels: Tensor<1, Int>,
+    weights: Tensor<1>,
+) -> CrossEntropy {
     let maximum = logits.clone().detach().max_dim(1);
     let shifted = logits - maximum; // the label that leads has 0
     let log_sum = shifted.clone().exp().sum_dim(1).log(); // [masked, 1]

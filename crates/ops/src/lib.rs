@@ -17,15 +17,18 @@ mod device;
 mod dropout;
 mod entropy;
 mod ids;
+mod mixed;
+mod record;
 mod reference;
 
 pub use adamw::{AdamWParameters, AdamWState};
 #[cfg(feature = "flex")]
 pub use cpu::FusedCpu;
-pub use device::{DeviceError, DeviceKind};
+pub use device::{DeviceError, DeviceKind, Precision};
 pub use dropout::{Dropout, philox4x32};
 pub use entropy::CrossEntropy;
 pub use ids::{Packing, TokenIds};
+pub use mixed::Mixed;
 pub use reference::Reference;
 
 use burn::tensor::{Int, Tensor};
@@ -63,6 +66,11 @@ pub struct Norm {
 pub trait BertOps: std::fmt::Debug + Send + Sync {
     /// The implementation's name, recorded with every run.
     fn name(&self) -> &'static str;
+
+    /// The type of activations; parameters, statistics, losses and moments are f32 in any case.
+    fn activations(&self) -> Precision {
+        Precision::F32
+    }
 
     /// `dropout(layer_norm(word[ids] + position[positions] + token_type[types]))`.
     ///

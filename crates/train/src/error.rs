@@ -55,9 +55,7 @@ pub enum Error {
         positions: usize,
     },
     /// A precision that the operations do not compute.
-    #[error(
-        "`pretrain.precision` is `bf16`, expected `f32`: the `{ops}` operations compute no other"
-    )]
+    #[error("`pretrain.precision` is another than what the `{ops}` operations compute")]
     Precision {
         /// The implementation.
         ops: &'static str,

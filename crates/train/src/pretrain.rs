@@ -66,6 +66,8 @@ pub struct PretrainSummary {
     pub started_at_random: Vec<String>,
     /// The operations' implementation.
     pub ops: &'static str,
+    /// What activations were computed in.
+    pub precision: Precision,
     /// The last training figures.
     pub last: Option<TrainRecord>,
     /// All validations, step 0 first.
@@ -118,7 +120,7 @@ pub fn pretrain(
     context: &Context<'_>,
 ) -> Result<PretrainSummary> {
     let config = run.config;
-    if config.precision == Precision::Bf16 {
+    if bimed_ops::Precision::from(config.precision) != ops.activations() {
         return Err(Error::Precision { ops: ops.name() });
     }
     let store = TokenStore::open(run.store)?;
@@ -229,6 +231,7 @@ fn summary(
         samples: samples.spans.len(),
         started_at_random,
         ops: ops.name(),
+        precision: run.config.precision,
         last,
         validations,
     })

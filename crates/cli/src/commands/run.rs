@@ -228,12 +228,13 @@ pub(super) fn check_inputs(arms: &[Arm<Experiment>], last: Last) -> anyhow::Resu
 
 /// What the device cannot do, before anything is written.
 pub(super) fn check_device(arms: &[Arm<Experiment>], device: DeviceKind) -> anyhow::Result<()> {
-    if let Some(arm) = arms.iter().find(|arm| arm.config.wants_bf16()) {
+    let wants_bf16 = arms.iter().find(|arm| arm.config.wants_bf16());
+    if let (DeviceKind::Cpu, Some(arm)) = (device, wants_bf16) {
         let message = format!(
-            "the arm `{}` has `pretrain.precision` = `bf16`, which no device of this version computes",
+            "the arm `{}` has `pretrain.precision` = `bf16`, which the device `cpu` does not compute",
             arm.name
         );
-        let hint = "add `--set pretrain.precision=f32`";
+        let hint = "add `--set pretrain.precision=f32`, or `--device cuda`";
         return Err(UsageError::new(message).with_hint(hint).into());
     }
     let name = match device {

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use bimed_artifact::{Artifact, Manifest};
-use bimed_ops::DeviceKind;
-use bimed_train::{CHECKPOINTS_DIR, PretrainConfig, PretrainRun, PretrainSummary, Scope, pretrain};
+use bimed_artifact::{Artifact, Context, Manifest};
+use bimed_ops::{BertOps, DeviceKind};
+use bimed_train::{
+    CHECKPOINTS_DIR, Precision, PretrainConfig, PretrainRun, PretrainSummary, Scope, pretrain,
+};
 use fs_err as fs;
 use serde_json::Value;
 
@@ -41,24 +43,36 @@ pub(crate) fn train(
     let key = recipe.key.clone();
     let card = card::intermediate("Checkpoint of a pretraining run", &recipe.lineage);
     workshop.resume(recipe, |directory, context| {
+        let device = training.device.open()?;
+        let ops = training.device.ops_in(&device, training.config.precision.into());
+        let config = computed(training.config, ops, context);
         let run = PretrainRun {
             store: training.store,
             base: training.start,
             run_dir: directory,
-            config: training.config,
+            config: &config,
             seed: training.seed,
             scope: training.scope,
             key: &key,
             may_start_at_random: training.may_start_at_random,
             card,
         };
-        let device = training.device.open()?;
-        let summary = pretrain(&run, training.device.ops(), &device, context)?;
+        let summary = pretrain(&run, ops, &device, context)?;
         if summary.resumed_from > 0 {
             context.progress.note(&format!("resumed at step {}", summary.resumed_from));
         }
         summary_value(&summary, directory, training.device)
     })
+}
+
+/// `config` with the precision that `ops` compute; that it is another than asked for is said.
+fn computed(config: &PretrainConfig, ops: &dyn BertOps, context: &Context<'_>) -> PretrainConfig {
+    let mut config = config.clone();
+    if ops.activations() != config.precision.into() {
+        config.precision = Precision::F32;
+        context.progress.note("this device has no bf16 units: `pretrain.precision` is `f32` here");
+    }
+    config
 }
 
 /// The summary with paths that outlive the run's directory. The step that a run was resumed from is

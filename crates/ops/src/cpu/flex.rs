@@ -2,10 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
-use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
@@ -255,52 +252,20 @@ impl FusedBackend for Flex {
     }
 }
 
-/// How a gradient is pulled back to `N` inputs: from the output's gradient and which inputs want
-/// one, to theirs.
-type PullBack<const N: usize> =
-    Arc<dyn Fn(FlexTensor, [bool; N]) -> [Option<FlexTensor>; N] + Send + Sync>;
+/// [`crate::record::PullBack`] on this backend.
+type PullBack<const N: usize> = crate::record::PullBack<Flex, N>;
 
-/// The backward step of every operation here.
-#[derive(Debug)]
-struct Fused;
-
-/// A pull-back as a step's state.
-#[derive(Clone)]
-struct State<const N: usize>(PullBack<N>);
-
-impl<const N: usize> std::fmt::Debug for State<N> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str("State")
-    }
-}
-
-impl<const N: usize> Backward<Flex, N> for Fused {
-    type State = State<N>;
-
-    fn backward(self, ops: Ops<State<N>, N>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = contiguous(grads.consume::<Flex>(&ops.node));
-        let wanted = ops.parents.each_ref().map(Option::is_some);
-        let pulled = (ops.state.0)(gradient, wanted);
-        for (parent, gradient) in ops.parents.into_iter().zip(pulled) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                grads.register::<Flex>(parent.id, gradient);
-            }
-        }
-    }
-}
-
-/// Runs `forward` on the inputs and, where one is trained, records its pull-back.
+/// [`crate::record::record`] with contiguous inputs and gradients.
 fn record<C: CheckpointStrategy, const N: usize>(
     inputs: [FloatTensor<Autodiff<Flex, C>>; N],
     forward: impl FnOnce([FlexTensor; N]) -> (FlexTensor, PullBack<N>),
 ) -> FloatTensor<Autodiff<Flex, C>> {
-    let nodes = inputs.each_ref().map(|input| input.node());
-    let inputs = inputs.map(|input| contiguous(input.into_primitive()));
-    let (output, pull_back) = forward(inputs);
-    match Fused.prepare::<C>(nodes).compute_bound().stateful() {
-        OpsKind::Tracked(step) => step.finish(State(pull_back), output),
-        OpsKind::UnTracked(step) => step.finish(output),
-    }
+    crate::record::record::<Flex, C, N>(inputs, |inputs| {
+        let (output, pull_back) = forward(inputs.map(contiguous));
+        let pull_back: PullBack<N> =
+            Arc::new(move |gradient, wanted| pull_back(contiguous(gradient), wanted));
+        (output, pull_back)
+    })
 }
 
 impl<C: CheckpointStrategy> FusedBackend for Autodiff<Flex, C> {

@@ -54,7 +54,7 @@ fn message(info: &PanicHookInfo<'_>) -> String {
 }
 
 /// Whether the device multiplies bf16 in hardware: its matrix units take it.
-fn has_bf16(device: &Device) -> bool {
+pub(super) fn has_bf16(device: &Device) -> bool {
     let usage = Dispatch::dtype_usage(device.as_dispatch(), DType::BF16);
     let needed = DTypeUsage::Storage | DTypeUsage::Arithmetic | DTypeUsage::Accelerated;
     usage.is_superset(needed)
