@@ -3,15 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use bimed_ops::{
-    BertOps, Dropout, EmbeddingTables, Mixed, Norm, Packing, Reference, TokenIds, philox4x32,
+    BertOps, DeviceKind, Dropout, EmbeddingTables, Mixed, Norm, Packing, Reference, TokenIds,
+    philox4x32,
 };
 use burn::tensor::{DType, Device, FloatDType, Gradients, Int, Tensor, TensorData};
 
 /// Half a unit in the last place of bfloat16, relative.
 const HALF_UNIT: f32 = 1.0 / 256.0;
 
+/// The processor, or what `BIMED_TEST_DEVICE` names.
 fn device() -> Device {
-    Device::flex().autodiff()
+    let name = std::env::var("BIMED_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    name.parse::<DeviceKind>().unwrap().open().unwrap().autodiff()
 }
 
 /// Numbers of about unit size, a function of (`seed`, index).

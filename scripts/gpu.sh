@@ -1,0 +1,237 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in parts of at most nine minutes that can be given again.
+#
+# Where there is a Rust toolchain (no GPU, no CUDA needed):
+#   scripts/gpu.sh build                binaries and tests for CUDA    -> gpu/bin.tar.xz
+#   scripts/gpu.sh pack DATA BASE       the public corpus and the base -> gpu/data.tar.xz, gpu/base.tar.xz
+# Where there is a GPU (its driver, NVRTC and CUDA's headers; python3 with PyTorch for `peers`):
+#   scripts/gpu.sh smoke                does the device open, compute, train and keep its memory?
+#   scripts/gpu.sh parity               golden fixtures and the bf16 recipe on the device
+#   scripts/gpu.sh bench                our step: BERT-base at 128 and 512, and at 32 x 128
+#   scripts/gpu.sh peers                PyTorch's step on the same shapes, ours beside it again
+#   scripts/gpu.sh train                bilingual pretraining, pair_reg before and after
+#
+# A step that is done leaves gpu/done/PART/STEP.json and is not done again; PART's figures, table and
+# log come to $OUT (gpu/out). GPU_DEVICE=cpu tries the parts themselves on small shapes.
+set -euo pipefail
+
+cd "$(dirname "$0")/.."
+device=${GPU_DEVICE:-cuda}
+out=${OUT:-gpu/out}
+# Seconds that a part has in all.
+limit=540
+export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
+export LD_LIBRARY_PATH="$CUDA_PATH/lib64:${LD_LIBRARY_PATH:-}"
+
+tests=(bimed-ops:mixed bimed-bert:parity bimed-train:mixed)
+
+build() {
+  local features=flex,cuda target bundle=gpu/bin
+  [ "$device" = cpu ] && features=flex
+  target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+  local select=(--locked --release --no-default-features)
+  local on
+  on=$(printf 'bimed-cli/%s,' ${features//,/ })
+  cargo build "${select[@]}" -p bimed-cli -p bimed-train --features "${on%,}" --bin bimed --example throughput
+  rm -rf "$bundle" && mkdir -p "$bundle"
+  cp "$target/release/bimed" "$target/release/examples/throughput" "$bundle/"
+  local test package name binary
+  for test in "${tests[@]}"; do
+    package=${test%%:*} name=${test##*:}
+    binary=$(cargo test "${select[@]}" -p bimed-cli -p "$package" --features "${on%,}" --test "$name" --no-run \
+      --message-format json | python3 -c '
+import json, sys
+found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["kind"] == ["test"]]
+print(found[-1])')
+    cp "$binary" "$bundle/$package-$name"
+  done
+  strip "$bundle"/*
+  # The tests look for their fixtures where they were built.
+  { git rev-parse HEAD; pwd; } >"$bundle/built"
+  tar -C gpu -cf - bin | xz -6 -T0 >gpu/bin.tar.xz
+  ls -l "$bundle" gpu/bin.tar.xz
+}
+
+pack() {
+  local data=$1 base=$2 folders
+  mkdir -p gpu/base
+  python3 - "$base" gpu/base <<'PYTHON'
+import pathlib, shutil, sys
+import numpy
+from safetensors.numpy import load_file, save_file
+source, target = map(pathlib.Path, sys.argv[1:])
+for file in source.iterdir():
+    if file.suffix != ".safetensors":
+        shutil.copy(file, target)
+weights = load_file(source / "model.safetensors")
+halved = {name: tensor.astype(numpy.float16) if tensor.dtype == numpy.float32 else tensor for name, tensor in weights.items()}
+save_file(halved, target / "model.safetensors", {"format": "pt"})
+PYTHON
+  tar -C gpu -cf - base | xz -6 -T0 >gpu/base.tar.xz
+  folders=$(grep -o '{data}/[^/"]*' configs/public/minilm-bilingual.toml | cut -d/ -f2 | sort -u)
+  # shellcheck disable=SC2086
+  tar -C "$data" -cf - $folders | xz -6 -T0 >gpu/data.tar.xz
+  ls -l gpu/*.tar.xz
+}
+
+unpack() { # unpack NAME: gpu/NAME from its bundle, once
+  [ -e "gpu/$1" ] && return
+  [ -e "gpu/$1.tar.xz" ] || { echo "gpu.sh: gpu/$1.tar.xz is not there: make it with \`build\` or \`pack\`" >&2; exit 2; }
+  if [ "$1" = data ]; then mkdir -p gpu/data && tar -C gpu/data -xJf gpu/data.tar.xz; else tar -C gpu -xJf "gpu/$1.tar.xz"; fi
+}
+
+begin() { # begin PART
+  part=$1 began=$SECONDS
+  done_dir=gpu/done/$part
+  mkdir -p "$done_dir" "$out"
+  log=$out/$part.log
+  unpack bin
+  local root
+  root=$(sed -n 2p gpu/bin/built)
+  [ -e "$root" ] || { mkdir -p "$(dirname "$root")" && ln -s "$PWD" "$root"; }
+  export BIMED_TEST_DEVICE=$device
+}
+
+step() { # step NAME SECONDS COMMAND...: its exit status, seconds and what it wrote to $json
+  local name=$1 most=$2 left rc=0 from=$SECONDS
+  shift 2
+  [ -e "$done_dir/$name.json" ] && { echo "== $part/$name: done before"; return; }
+  left=$((limit - (SECONDS - began)))
+  [ "$left" -lt 20 ] && { echo "== $part/$name: no time left; give the part again"; return; }
+  [ "$most" -gt "$left" ] && most=$left
+  json=$done_dir/.$name.json
+  rm -f "$json"
+  echo "== $part/$name: ${*//@JSON/$json}" | tee -a "$log"
+  timeout --kill-after 10 "$most" "${@//@JSON/$json}" >"$done_dir/$name.log" 2>&1 || rc=$?
+  tail -n 30 "$done_dir/$name.log" | tee -a "$log"
+  python3 - "$json" "$done_dir/$name.json" "$name" "$rc" $((SECONDS - from)) "${@//@JSON/$json}" <<'PYTHON'
+import json, os, pathlib, sys
+made, target, name, status, seconds, *command = sys.argv[1:]
+found = {"step": name, "command": " ".join(command), "exit": int(status), "seconds": int(seconds)}
+if os.path.exists(made):
+    found["figures"] = json.loads(pathlib.Path(made).read_text())
+# What failed or was cut off is written down, and done again by the next call.
+name = target if int(status) == 0 else target + ".failed"
+pathlib.Path(name).write_text(json.dumps(found, indent=1))
+PYTHON
+}
+
+finish() {
+  python3 - "$part" "$done_dir" "$out" "$(sed -n 1p gpu/bin/built)" <<'PYTHON'
+import json, pathlib, subprocess, sys
+part, done, out, commit = sys.argv[1], *map(pathlib.Path, sys.argv[2:4]), sys.argv[4]
+def say(command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
+    except OSError:
+        return ""
+card = say(["nvidia-smi", "--query-gpu=name,driver_version,memory.total", "--format=csv,noheader"])
+steps = [json.loads(path.read_text()) for path in sorted(done.glob("*.json"))]
+steps += [json.loads(path.read_text()) for path in sorted(done.glob("*.failed")) if not path.with_suffix("").exists()]
+(out / f"{part}.json").write_text(json.dumps({"part": part, "commit": commit, "card": card, "steps": steps}, indent=1))
+lines = [f"# {part}: {card or 'no GPU'}, commit {commit[:12]}", "", "| step | exit | seconds |", "|---|--:|--:|"]
+lines += [f"| {s['step']} | {s['exit']} | {s['seconds']} |" for s in steps]
+rows = [(s["step"], r) for s in steps for r in (s.get("figures") or {}).get("results", [])] if part != "train" else []
+if rows:
+    lines += ["", "| step | form | tokens/s | s a step | TFLOP/s | MFU | GiB | loss |", "|---|---|--:|--:|--:|--:|--:|--:|"]
+    for step, r in rows:
+        if "error" in r:
+            lines.append(f"| {step} | {r['form']} | {r['error'][:80]} | | | | | |")
+        else:
+            lines.append(f"| {step} | {r['form']} | {r['tokens_per_second']:,.0f} | {r['seconds']:.4f} | {r['tflops']:.1f} "
+                         f"| {r['mfu']:.1%} | {r.get('peak_gib', 0):.1f} | {r['loss']:.3f} |")
+(out / f"{part}.md").write_text("\n".join(lines) + "\n")
+print((out / f"{part}.md").read_text())
+PYTHON
+}
+
+# Shapes of the comparison: name, bins, length. 64k tokens a step, and the small step of the usual recipe.
+if [ "$device" = cpu ]; then
+  model=(--layers 2 --hidden 64 --heads 2 --vocab 500)
+  shapes=("128 4 32" "512 2 64" "small 2 32")
+  few=(--steps 2 --warmup 1)
+else
+  model=(--layers 12 --hidden 768 --heads 12 --vocab 45000)
+  shapes=("128 512 128" "512 128 512" "small 32 128")
+  few=(--steps 10 --warmup 3)
+fi
+half=bf16
+[ "$device" = cpu ] && half=f32
+
+ours() { # ours PREFIX SECONDS [MORE...]
+  local prefix=$1 most=$2 shape name bins length
+  shift 2
+  for shape in "${shapes[@]}"; do
+    read -r name bins length <<<"$shape"
+    step "$prefix-$name" "$most" gpu/bin/throughput --device "$device" "${model[@]}" --bins "$bins" --length "$length" \
+      "${few[@]}" --json @JSON "$@"
+  done
+}
+
+smoke() {
+  begin smoke
+  step doctor 60 gpu/bin/bimed doctor
+  step small-f32 180 gpu/bin/throughput --device "$device" --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 --steps 20 --json @JSON
+  step small-bf16 180 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 --steps 20 --json @JSON
+  # Bytes held after 1,000 steps beside those after 20: memory that grows shows here.
+  step memory 240 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 \
+    --steps $([ "$device" = cpu ] && echo 40 || echo 1000) --json @JSON
+  finish
+}
+
+parity() {
+  begin parity
+  step operations 120 gpu/bin/bimed-ops-mixed --test-threads 1
+  step fixtures 180 gpu/bin/bimed-bert-parity --nocapture --test-threads 1
+  step training 240 gpu/bin/bimed-train-mixed --nocapture
+  finish
+}
+
+bench() {
+  begin bench
+  ours $half 150 --precision $half
+  ours f32 90
+  if command -v ncu >/dev/null && [ "$device" != cpu ]; then
+    # Every kernel of the second step, by name; ncu slows the host, not the kernels.
+    step profile 200 ncu --metrics gpu__time_duration.sum --csv --clock-control none --log-file "$out/bench-kernels.csv" \
+      gpu/bin/throughput --device "$device" --precision $half "${model[@]}" --bins 64 --length 128 --steps 1
+  fi
+  finish
+}
+
+peers() {
+  begin peers
+  local shape name bins length
+  for shape in "${shapes[@]}"; do
+    read -r name bins length <<<"$shape"
+    step "pytorch-$name" 170 python3 scripts/bench_pytorch.py --device "$device" "${model[@]}" --bins "$bins" --length "$length" \
+      "${few[@]}" --json @JSON $([ "$device" = cpu ] && echo "--forms stock,masked" || echo --profile)
+  done
+  ours ours 90 --precision $half
+  finish
+}
+
+train() {
+  begin train
+  unpack base
+  unpack data
+  local runs=gpu/runs
+  step run 500 gpu/bin/bimed run configs/public/minilm-bilingual.toml --arm bilingual --device "$device" --quiet \
+    --set experiment.paths.data="$PWD/gpu/data" --set experiment.paths.base="$PWD/gpu/base" \
+    --set experiment.output="$PWD/$runs" --set experiment.store="$PWD/gpu/store" \
+    --set pretrain.precision=$half --set pretrain.length.steps="${GPU_STEPS:-1000}" \
+    --set pretrain.tokens_per_step="${GPU_TOKENS_PER_STEP:-32768}" --set pretrain.micro_batch_tokens="${GPU_MICRO_BATCH_TOKENS:-16384}"
+  find $runs -name results.md -exec cp {} "$out/train-results.md" \;
+  find gpu/store -name log.jsonl -path '*pretrain*' -exec cp {} "$out/train-log.jsonl" \;
+  local model
+  model=$(find $runs -name model.safetensors | head -n 1)
+  # The weights, in pieces that any way home takes: cat train-model.tar.xz.* | tar -xJ
+  [ -n "$model" ] && tar -C "$(dirname "$model")" -cf - . | xz -2 -T0 | split -b 15M - "$out/train-model.tar.xz."
+  finish
+}
+
+case ${1:-} in
+  build | smoke | parity | bench | peers | train) "$1" ;;
+  pack) pack "${2:?the folder of the public data}" "${3:?the base model}" ;;
+  *) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+esac
