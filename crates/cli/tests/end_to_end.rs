@@ -264,3 +264,59 @@ fn a_source_that_is_not_there_is_named_before_anything_is_written() {
     assert!(told.contains("books"), "{told}");
     assert_eq!(before, files(directory.path()));
 }
+
+/// The one directory of a stage in the store.
+fn artifact(directory: &Path, stage: &str) -> PathBuf {
+    let entries = std::fs::read_dir(directory.join("store").join(stage)).unwrap();
+    let folders = entries.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let [found] = &folders.collect::<Vec<_>>()[..] else { panic!("one {stage}") };
+    found.clone()
+}
+
+#[test]
+fn an_extended_base_keeps_its_rows_and_is_compared() {
+    let directory = tempfile::tempdir().unwrap();
+    write_experiment(directory.path(), 5);
+    succeeds(&bimed(directory.path(), &["transplant", "tiny.toml"]).output().unwrap());
+    let base = directory.path().join("base");
+    std::fs::rename(artifact(directory.path(), "transplant"), &base).unwrap();
+    std::fs::remove_file(base.join("manifest.json")).unwrap();
+    std::fs::write(directory.path().join("words.txt"), "흉막삼출\npleural effusion\n").unwrap();
+    let experiment = experiment(5);
+    let (head, _) = experiment.split_once("[vocab]").unwrap();
+    let extended = head.to_owned()
+        + "[vocab]\npolicy = \"extend\"\nwords = \"words.txt\"\n\
+           [vocab.report]\nterms = [\"words.txt\"]\n\
+           [[vocab.report.compare]]\nname = \"다른 것\"\npath = \"base\"\n\
+           [transplant]\nbase = \"base\"\ninit = [\"fvt\", \"draw\"]\n";
+    std::fs::write(directory.path().join("extended.toml"), extended).unwrap();
+    succeeds(&bimed(directory.path(), &["plan", "extended.toml"]).output().unwrap());
+    let made =
+        succeeds(&bimed(directory.path(), &["transplant", "extended.toml"]).output().unwrap());
+    assert!(made.contains("of the base"), "{made}");
+    let rows = |model: &Path| {
+        let weights = bimed_checkpoint::load_model_dir(model).unwrap().weights;
+        weights.get("bert.embeddings.word_embeddings.weight").unwrap().clone()
+    };
+    let (old, new) = (rows(&base), rows(&artifact(directory.path(), "transplant")));
+    assert_eq!(new.shape, [old.shape[0] + 3, old.shape[1]]);
+    let is_kept = (0..old.shape[0]).all(|row| {
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        bits(old.row(row)) == bits(new.row(row))
+    });
+    assert!(is_kept);
+    let tokens = |path: PathBuf| std::fs::read_to_string(path.join("vocab.txt")).unwrap();
+    let appended = tokens(base.clone()) + "흉막삼출\npleural\neffusion\n";
+    let vocabularies = std::fs::read_dir(directory.path().join("store/vocab")).unwrap();
+    let made = vocabularies.map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    assert!(made.map(tokens).any(|text| text == appended));
+    let report = artifact(directory.path(), "vocab-report").join("report.md");
+    let report = std::fs::read_to_string(report).unwrap();
+    for row in [
+        "| new | words | 2 | 50.0% |",
+        "| base | words | 2 | 0.0% |",
+        "| 다른 것 | words | 2 | 0.0% |",
+    ] {
+        assert!(report.contains(row), "{row} is not in: {report}");
+    }
+}

@@ -35,7 +35,7 @@ impl Policy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnShortfall {
-    /// Fail and say by how much.
+    /// Fail and say by how much; with a quota, for Hangul and Latin alone.
     Error,
     /// Give the rows to the most frequent tokens of any script.
     #[default]
@@ -43,7 +43,7 @@ pub enum OnShortfall {
 }
 
 /// Rows by script. A token counts for a script when it holds any letter of it; what is left of the
-/// size goes to specials, digits, punctuation, Han and the rest.
+/// size is the most that specials, digits, punctuation, Han and the rest may take.
 ///
 /// Source: Jo et al. 2025 give 24,497 Korean and 15,212 English of 45,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,23 +164,6 @@ impl VocabConfig {
             let room = self.size.saturating_sub(SPECIAL_TOKENS.len() + self.mask_tokens.len());
             within("quota", quota.hangul.saturating_add(quota.latin), 0, room);
         }
-        let extends = self.policy == Policy::Extend;
-        if extends && self.add_rows.is_none() && self.words.is_none() {
-            fault(
-                "add_rows",
-                "is absent, expected under `policy = \"extend\"` without `words`".into(),
-            );
-        }
-        let only = "is given, expected only with `policy = \"extend\"`";
-        if self.add_rows.is_some() && !extends {
-            fault("add_rows", only.into());
-        }
-        if self.words.is_some() && !extends {
-            fault("words", only.into());
-        }
-        if self.quota.is_some() && extends {
-            fault("quota", "is given, expected only with `policy = \"replace\"`".into());
-        }
         if self.min_frequency == 0 {
             fault("min_frequency", "is `0`, expected at least 1".into());
         }
@@ -203,6 +186,28 @@ impl VocabConfig {
             } else if self.mask_tokens[..index].contains(token) {
                 fault(&key, format!("is `{token}`, which is there already"));
             }
+        }
+        faults.extend(self.policy_faults());
+        faults
+    }
+
+    /// Keys that the policy does not know, or lacks.
+    fn policy_faults(&self) -> Vec<(String, String)> {
+        let mut faults = Vec::new();
+        let mut fault = |key: &str, message: &str| faults.push((key.into(), message.into()));
+        let extends = self.policy == Policy::Extend;
+        if extends && self.add_rows.is_none() && self.words.is_none() {
+            fault("add_rows", "is absent, expected under `policy = \"extend\"` without `words`");
+        }
+        let only = "is given, expected only with `policy = \"extend\"`";
+        if self.add_rows.is_some() && !extends {
+            fault("add_rows", only);
+        }
+        if self.words.is_some() && !extends {
+            fault("words", only);
+        }
+        if self.quota.is_some() && extends {
+            fault("quota", "is given, expected only with `policy = \"replace\"`");
         }
         faults
     }

@@ -18,6 +18,7 @@ mod error;
 mod extend;
 mod files;
 mod focus;
+mod growth;
 mod longest;
 mod merge;
 mod normalize;
@@ -31,6 +32,7 @@ mod row_map;
 mod script;
 mod spectrum;
 mod store;
+mod summary;
 mod tokenizer;
 mod train;
 mod trie;
@@ -50,13 +52,17 @@ pub use files::{BERT_MAX_LENGTH, save_tokenizer};
 pub use options::{MAX_WORD_CHARS, TokenizerOptions};
 pub use pieces::{Composition, RowsByScript};
 pub use provenance::{NormCounts, Provenance, RowOrigin};
-pub use report::{Overlap, TextMeasures, VocabReport, VocabularyReport, report};
+pub use report::{
+    CodeMix, ComparedVocabulary, DocumentFrequency, Overlap, ReportConfig, TermList, TermMeasures,
+    TextMeasures, VocabReport, VocabularyReport, report,
+};
 pub use room::Refilled;
 pub use row_map::{Filling, Init, Method, fill_row_map};
 pub use script::Script;
 pub use store::{DocumentEntry, SENTENCE_START, TokenStore, WORD_START};
+pub use summary::VocabSummary;
 pub use tokenizer::{Encoding, Tokenizer};
-pub use train::{VocabSummary, train, train_words};
+pub use train::{train, train_words};
 pub use vectors::{TokenVectors, VectorSummary};
 pub use vocabulary::{CONTINUATION, SPECIAL_TOKENS, Specials, Vocab};
 pub use word_counts::WordCounts;

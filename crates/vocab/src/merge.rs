@@ -245,7 +245,10 @@ impl Merger {
                 context.cancel.check()?;
             }
             let Some((pair, token)) = self.next_pair(room) else { break };
-            self.lowest_count = self.tie_count;
+            self.lowest_count = match self.merges {
+                0 => self.tie_count,
+                _ => self.lowest_count.min(self.tie_count),
+            };
             self.merges += 1;
             let id = match self.ids.get(&token) {
                 Some(&id) => id,

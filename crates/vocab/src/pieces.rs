@@ -19,6 +19,15 @@ pub(crate) fn token_script(token: &str) -> Script {
     surface(token).1.chars().map(script_of).min().unwrap_or(Script::Other)
 }
 
+/// The script that all characters of the token are of; `Other` for mixed ones.
+pub(crate) fn whole_script(token: &str) -> Script {
+    let mut scripts = surface(token).1.chars().map(script_of);
+    match scripts.next() {
+        Some(first) if scripts.all(|script| script == first) => first,
+        _ => Script::Other,
+    }
+}
+
 /// Rows by kind.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowsByScript {
@@ -105,7 +114,7 @@ impl Vocab {
 }
 
 /// Whether `token` is a row such as BERT's `[unused0]`.
-fn is_reserved(token: &str) -> bool {
+pub(crate) fn is_reserved(token: &str) -> bool {
     token.starts_with("[unused") && token.ends_with(']')
 }
 

@@ -85,7 +85,8 @@ impl WordCounts {
     }
 
     /// Adds all words of `other`.
-    pub(crate) fn merge(self, other: Self) -> Self {
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
         let (mut larger, smaller) =
             if self.len() < other.len() { (other, self) } else { (self, other) };
         for index in 0..smaller.len() {

@@ -106,6 +106,14 @@ fn quotas_are_met_exactly() {
     let (vocab, summary) = run(documents(), &config).unwrap();
     let rows = summary.rows_by_script;
     assert_eq!((rows.hangul, rows.latin, vocab.len()), (200, 110, 348));
+    // What is left is a ceiling: digits and signs give what they have.
+    let (vocab, summary) = run(documents(), &VocabConfig { size: 4000, ..config.clone() }).unwrap();
+    let rows = summary.rows_by_script;
+    assert_eq!((rows.hangul, rows.latin), (200, 110));
+    assert_eq!(vocab.len() + summary.missing_rows, 4000);
+    let quota = Quota { hangul: 3000, latin: 110 };
+    let error = run(documents(), &VocabConfig { size: 4000, quota: Some(quota), ..config });
+    assert!(matches!(error, Err(Error::Shortfall { what: "hangul", expected: 3000, .. })));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use bimed_corpus::{CorpusConfig, SourceConfig};
 use bimed_eval::EvalConfig;
 use bimed_train::{Precision, PretrainConfig};
-use bimed_vocab::{EncodeConfig, Init, Policy, VocabConfig};
+use bimed_vocab::{EncodeConfig, Init, Policy, ReportConfig, VocabConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::args::ExperimentArgs;
@@ -37,6 +37,8 @@ pub(crate) struct Experiment {
     pub(crate) shared_corpus: Option<Corpus>,
     /// `[vocab]`.
     pub(crate) vocab: Option<Vocabulary>,
+    /// `[vocab.report]`; empty where it is absent.
+    pub(crate) vocab_report: ReportConfig,
     /// `[encode]`.
     pub(crate) encode: Option<EncodeConfig>,
     /// `[transplant]`.
@@ -104,6 +106,9 @@ impl Experiment {
             .shared()
             .and_then(|mut shared| section(&mut shared, "corpus", Corpus::compose).ok().flatten());
         let vocab = section(composer, "vocab", Vocabulary::compose);
+        let vocab_report = section(composer, "vocab.report", |composer| {
+            composer.read("vocab.report", &[], ReportConfig::faults)
+        });
         let encode = section(composer, "encode", |composer| {
             composer.read("encode", &[], EncodeConfig::faults)
         });
@@ -121,6 +126,7 @@ impl Experiment {
             corpus: corpus.ok()?,
             shared_corpus,
             vocab: vocab.ok()?,
+            vocab_report: vocab_report.ok()?.unwrap_or_default(),
             encode: encode.ok()?,
             transplant: transplant.ok()?,
             pretrain: pretrain.ok()?,
@@ -140,8 +146,10 @@ impl Experiment {
         let shared = ("a `[corpus]` outside the arms", self.shared_corpus.is_some());
         let is_trained = self.vocab.as_ref().is_some_and(Vocabulary::is_trained);
         let of_vocab = if is_trained { &[corpus] as &[_] } else { &[] };
+        let of_report = &[corpus];
         for (section, needed) in [
             ("vocab", of_vocab),
+            ("vocab.report", of_report),
             ("encode", &[corpus, vocab]),
             ("transplant", &[vocab]),
             ("pretrain", &[encode, transplant]),
@@ -230,12 +238,12 @@ impl Vocabulary {
         struct Use {
             r#use: PathBuf,
         }
-        let config = composer.read("vocab", &["use"], VocabConfig::faults);
+        let config = composer.read("vocab", &["use", "report"], VocabConfig::faults);
         if !composer.has("vocab.use") {
             return config.map(Self::Config);
         }
         let others = keys_of(&VocabConfig::default());
-        let others: Vec<&str> = others.iter().map(String::as_str).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).chain(["report"]).collect();
         let found = composer.read("vocab", &others, |_: &Use| Vec::new())?;
         config.map(|_| Self::Use(found.r#use))
     }

@@ -90,7 +90,11 @@ pub(crate) fn missing_of_vocabulary(experiment: &Experiment) -> Vec<MissingInput
             words.chain(config.deny_file.iter().map(|path| ("words to deny", path))).collect()
         }
     };
-    let missing = paths.into_iter().filter(|(_, path)| !path.exists());
+    let report = &experiment.vocab_report;
+    let compared = report.compare.iter().map(|one| ("vocabulary to compare with", &one.path));
+    let terms = report.terms.iter().map(|path| ("terms", path));
+    let paths = paths.into_iter().chain(compared).chain(terms);
+    let missing = paths.filter(|(_, path)| !path.exists());
     missing.map(|(what, path)| MissingInput::new(what.into(), path, true)).collect()
 }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use anyhow::Context as _;
 use bimed_artifact::{Artifact, Manifest, hash_file};
 use bimed_vocab::{
-    BERT_MAX_LENGTH, InputDocument, Policy, Split, Tokenizer, VocabConfig, extend, extend_by_words,
-    report, save_tokenizer, train,
+    BERT_MAX_LENGTH, InputDocument, Policy, Split, TermList, Tokenizer, VocabConfig, extend,
+    extend_by_words, report, save_tokenizer, train,
 };
 use fs_err as fs;
 use serde_json::json;
@@ -83,13 +83,19 @@ pub(crate) fn make(stages: &Stages<'_>, workshop: &mut Workshop<'_>) -> anyhow::
     }
     if let Some(recipe) = report_recipe(stages)? {
         let (new, corpus) = (upstream(stages)?, stages.corpus()?);
-        let base = stages.base()?.context("a report without a base")?;
+        let base = compared_base(stages)?;
+        let config = &stages.experiment().vocab_report;
         workshop.make(recipe, |directory, _| {
-            let vocabularies = [
-                ("new".to_owned(), Tokenizer::from_dir(&new.dir)?),
-                ("base".to_owned(), Tokenizer::from_dir(&base.dir)?),
-            ];
-            let report = report(&vocabularies, held_out(&corpus.dir)?)?;
+            let mut vocabularies = vec![("new".to_owned(), Tokenizer::from_dir(&new.dir)?)];
+            if let Some(base) = base {
+                vocabularies.push(("base".to_owned(), Tokenizer::from_dir(&base.dir)?));
+            }
+            for compared in &config.compare {
+                vocabularies.push((compared.name.clone(), compared.open()?));
+            }
+            let terms = config.terms.iter().map(|path| TermList::from_file(path));
+            let terms: Vec<TermList> = terms.collect::<Result<_, _>>()?;
+            let report = report(&vocabularies, &terms, held_out(&corpus.dir)?)?;
             report.write(directory)?;
             Ok(serde_json::to_value(report)?)
         })?;
@@ -97,18 +103,33 @@ pub(crate) fn make(stages: &Stages<'_>, workshop: &mut Workshop<'_>) -> anyhow::
     Ok(())
 }
 
-/// The new vocabulary beside the base's, on held-out documents.
+/// The new vocabulary beside the base's and those that `[vocab.report]` names, on held-out documents.
 pub(crate) fn report_recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
-    let corpus = stages.experiment().corpus.as_ref();
-    if stages.vocabulary()?.is_kept() || corpus.is_none() {
+    let (base, config) = (compared_base(stages)?, &stages.experiment().vocab_report);
+    if stages.experiment().corpus.is_none() || (base.is_none() && config.is_empty()) {
         return Ok(None);
     }
-    let Some(base) = stages.base()? else { return Ok(None) };
-    let recipe = RecipeBuilder::new(REPORT_STAGE, REVISION)
+    let mut recipe = RecipeBuilder::new(REPORT_STAGE, REVISION)
         .input("corpus", &stages.corpus()?)
-        .input("vocab", &upstream(stages)?)
-        .input("base", &base.tokenizer());
-    Ok(Some(recipe.finish()))
+        .input("vocab", &upstream(stages)?);
+    if let Some(base) = base {
+        recipe = recipe.input("base", &base.tokenizer());
+    }
+    for compared in &config.compare {
+        let rules = (&compared.name, compared.lowercase);
+        recipe = recipe.input(&compared.name, &tokenizer_dir(&compared.path)?);
+        recipe = recipe.config(&format!("rules of {}", compared.name), &rules);
+    }
+    for path in &config.terms {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        recipe = recipe.part(&name, hash_file(path)?.as_str().as_bytes());
+    }
+    Ok(Some(recipe.shown("report", config).finish()))
+}
+
+/// The base, where its vocabulary is not the one that is asked about.
+fn compared_base(stages: &Stages<'_>) -> anyhow::Result<Option<Rc<BaseModel>>> {
+    if stages.vocabulary()?.is_kept() { Ok(None) } else { stages.base() }
 }
 
 fn keep(
@@ -167,7 +188,7 @@ fn replace(
             .with_added_tokens(&config.mask_tokens);
         anyhow::ensure!(missing.is_empty(), "mask tokens without a row: {}", missing.join(", "));
         save_tokenizer(directory, &tokenizer, BERT_MAX_LENGTH)?;
-        report(&[("new".to_owned(), tokenizer)], held_out(&corpus.dir)?)?.write(directory)?;
+        report(&[("new".to_owned(), tokenizer)], &[], held_out(&corpus.dir)?)?.write(directory)?;
         Ok(serde_json::to_value(summary)?)
     })
 }

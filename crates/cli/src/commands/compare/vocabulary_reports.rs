@@ -66,6 +66,16 @@ fn text(columns: &[(String, VocabularyReport)]) -> Sheet {
         let cells = columns.iter().map(|(_, entry)| measure(&entry.total));
         sheet.push(["all", "all", name], cells);
     }
+    type OfEntry = (&'static str, fn(&VocabularyReport) -> Cell);
+    let of_entry: [OfEntry; 4] = [
+        ("Rényi efficiency", |entry| Cell::number(entry.renyi_efficiency, 4)),
+        ("code-mixed words", |entry| Cell::count(entry.code_mix.words)),
+        ("tokens a code-mixed word", |entry| Cell::number(entry.code_mix.pieces_per_word, 3)),
+        ("aligned code-mixed words", |entry| Cell::share(entry.code_mix.alignment_rate, 1)),
+    ];
+    for (name, measure) in of_entry {
+        sheet.push(["all", "all", name], columns.iter().map(|(_, entry)| measure(entry)));
+    }
     let parts: BTreeSet<(&String, &String)> = columns
         .iter()
         .flat_map(|(_, entry)| &entry.by_source)

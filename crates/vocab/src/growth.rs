@@ -1,0 +1,224 @@
+//! Counted words → the tokens of new rows: the alphabet, then merges, until every row is used.
+//!
+//! Invariant: quotas hold but where the text runs dry, and a row that the longest match of the text
+//! never uses is left only when `prune_rounds` is reached.
+
+use bimed_artifact::{Context, Unit};
+use rayon::prelude::*;
+use rustc_hash::FxHashSet;
+
+use crate::alphabet::{Alphabet, seeds};
+use crate::config::{OnShortfall, VocabConfig};
+use crate::count::{CountSummary, segments};
+use crate::deny::denied;
+use crate::longest::LongestMatch;
+use crate::merge::{Limits, Merger};
+use crate::options::TokenizerOptions;
+use crate::pieces::{RowsByScript, surface, token_script};
+use crate::room::{Room, pool};
+use crate::summary::VocabSummary;
+use crate::word_counts::WordCounts;
+use crate::{Error, Result};
+
+/// New rows, beside those of a base or from nothing.
+pub(crate) struct Growth<'a> {
+    /// The base's tokens.
+    pub(crate) base: &'a [String],
+    /// Rows to be taken.
+    pub(crate) room: Room,
+    /// What a user calls it: with the rows that are given beforehand.
+    pub(crate) size: usize,
+    /// How the words were normalised.
+    pub(crate) options: TokenizerOptions,
+}
+
+impl Growth<'_> {
+    /// The tokens of the new rows: alphabet, then merges in their order.
+    pub(crate) fn run(
+        &self,
+        words: WordCounts,
+        counts: CountSummary,
+        config: &VocabConfig,
+        context: &Context<'_>,
+    ) -> Result<(Vec<String>, VocabSummary)> {
+        if words.iter().all(|(_, count)| count == 0) {
+            let CountSummary { documents, valid_documents, private_types_below_floor, .. } = counts;
+            return Err(Error::NoWords { documents, valid_documents, private_types_below_floor });
+        }
+        let denied = denied(config, self.options)?;
+        let num_denied = denied.len();
+        let segments = segments(words);
+        let mut alphabet = Alphabet::new(&segments, config);
+        let base: FxHashSet<&String> = self.base.iter().collect();
+        alphabet.tokens.retain(|token| !base.contains(token));
+        self.check_alphabet(&alphabet.tokens)?;
+        let limits = Limits {
+            min_frequency: config.min_frequency,
+            max_chars: config.max_token_chars,
+            max_digits: config.max_token_digits,
+            denied,
+        };
+        context.progress.begin("merge pairs", Some(self.room.total as u64), Unit::Merges);
+        let (mut merger, left_out) = Merger::new(self.base, &alphabet.tokens, &segments, limits);
+        let pruning = self.merge(&mut merger, &segments, config, context)?;
+        context.progress.end();
+        let unused = Unused::of(&pruning.used, self.base.len(), &alphabet.tokens, config);
+        let rows = merger.symbols.iter().filter(|symbol| symbol.row);
+        let tokens: Vec<String> = rows.map(|symbol| symbol.token.clone()).collect();
+        let mut rows_by_script = RowsByScript::default();
+        for token in &tokens {
+            *rows_by_script.of(token_script(token)) += 1;
+        }
+        let summary = VocabSummary {
+            counts,
+            rows: self.base.len() + tokens.len(),
+            base_rows: self.base.len(),
+            special_rows: 0,
+            rows_by_script,
+            alphabet_rows: alphabet.tokens.len(),
+            unused_seeded_rows: unused.seeded,
+            unused_alphabet_rows: unused.own,
+            dropped_chars: alphabet.dropped_chars,
+            dropped_char_occurrences: alphabet.dropped_occurrences,
+            dropped_segments: left_out.segments,
+            dropped_segment_occurrences: left_out.occurrences,
+            denied: num_denied,
+            merges: merger.merges,
+            lowest_merge_count: merger.lowest_count,
+            prune_rounds: pruning.rounds,
+            pruned_rows: pruning.pruned,
+            dead_rows: pruning.dead,
+            refilled: self.room.exceeded_by(merger.rows()),
+            missing_rows: self.room.total - tokens.len(),
+        };
+        Ok((tokens, summary))
+    }
+
+    fn check_alphabet(&self, tokens: &[String]) -> Result<()> {
+        let mut rows = [0; 3];
+        for token in tokens {
+            rows[pool(token_script(token))] += 1;
+        }
+        let required = rows.iter().sum();
+        if required > self.room.total {
+            return Err(Error::TooSmall { what: "vocabulary", required, size: self.size });
+        }
+        for ((what, size), required) in self.room.pools().into_iter().zip(rows) {
+            if required > size {
+                return Err(Error::TooSmall { what, required, size });
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges, and gives the rows that are never used to others, until none is.
+    fn merge(
+        &self,
+        merger: &mut Merger,
+        segments: &WordCounts,
+        config: &VocabConfig,
+        context: &Context<'_>,
+    ) -> Result<Pruning> {
+        let first_merge = merger.symbols.len();
+        let mut room = self.room;
+        let mut pruning = Pruning::default();
+        loop {
+            merger.run(room, context)?;
+            pruning.used = used(merger, segments);
+            let ids = first_merge..merger.symbols.len();
+            let is_dead = |id: &usize| merger.symbols[*id].row && !pruning.used[*id];
+            let dead: Vec<u32> = ids.filter(is_dead).map(|id| id as u32).collect();
+            pruning.dead = dead.len();
+            if !dead.is_empty() && pruning.rounds < config.prune_rounds {
+                pruning.rounds += 1;
+                pruning.pruned += dead.len();
+                merger.prune(&dead);
+                continue;
+            }
+            if config.on_shortfall == OnShortfall::Error {
+                self.check_shortfall(merger.rows(), config)?;
+                return Ok(pruning);
+            }
+            let taken: usize = merger.rows().iter().sum();
+            if taken == room.total || room == Room::new(room.total, None) {
+                return Ok(pruning);
+            }
+            room = Room::new(room.total, None);
+        }
+    }
+
+    fn check_shortfall(
+        &self,
+        [hangul, latin, other]: [usize; 3],
+        config: &VocabConfig,
+    ) -> Result<()> {
+        let fail = |what, found, expected| Err(Error::Shortfall { what, found, expected });
+        if config.quota.is_none() {
+            let missing = self.room.total - hangul - latin - other;
+            return match missing {
+                0 => Ok(()),
+                _ => fail("vocabulary", self.size - missing, self.size),
+            };
+        }
+        if hangul < self.room.hangul {
+            return fail("hangul", hangul, self.room.hangul);
+        }
+        if latin < self.room.latin {
+            return fail("latin", latin, self.room.latin);
+        }
+        // What is left of the size is a ceiling.
+        Ok(())
+    }
+}
+
+/// What came of pruning.
+#[derive(Debug, Default)]
+struct Pruning {
+    rounds: usize,
+    pruned: usize,
+    dead: usize,
+    /// By symbol, whether the longest match of the text uses it.
+    used: Vec<bool>,
+}
+
+/// Rows of the alphabet that the text does not use.
+struct Unused {
+    seeded: usize,
+    own: usize,
+}
+
+impl Unused {
+    fn of(used: &[bool], base_rows: usize, alphabet: &[String], config: &VocabConfig) -> Self {
+        let seeds = seeds(config);
+        let (mut seeded, mut own) = (0, 0);
+        let unused = alphabet.iter().zip(&used[base_rows..]).filter(|(_, used)| !**used);
+        for (token, _) in unused {
+            let is_seed = surface(token).1.chars().all(|c| seeds.contains(&c));
+            *(if is_seed { &mut seeded } else { &mut own }) += 1;
+        }
+        Self { seeded, own }
+    }
+}
+
+/// By symbol, whether the longest match of the segments uses it.
+fn used(merger: &Merger, segments: &WordCounts) -> Vec<bool> {
+    const CHUNK: usize = 4096;
+    let count = merger.symbols.len();
+    let is_base = |id: u32| (id as usize) < merger.base_rows;
+    let rows = merger.symbols.iter().zip(0u32..);
+    let rows = rows.filter(|(symbol, id)| symbol.row || is_base(*id));
+    let longest = LongestMatch::new(rows.map(|(symbol, id)| (symbol.token.as_str(), id)));
+    let mark = |mut used: Vec<bool>, chunk: usize| {
+        let mut ids = Vec::new();
+        for index in (chunk * CHUNK)..segments.len().min((chunk + 1) * CHUNK) {
+            ids.clear();
+            if segments.count(index) > 0 && longest.split(segments.word(index), |id| ids.push(id)) {
+                ids.iter().for_each(|&id| used[id as usize] = true);
+            }
+        }
+        used
+    };
+    let unite = |a: Vec<bool>, b: Vec<bool>| a.into_iter().zip(b).map(|(a, b)| a || b).collect();
+    let chunks = 0..segments.len().div_ceil(CHUNK);
+    chunks.into_par_iter().fold(|| vec![false; count], mark).reduce(|| vec![false; count], unite)
+}
