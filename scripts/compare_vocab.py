@@ -57,7 +57,7 @@ def measure(name, command, path, args):
         _, status, usage = os.wait4(process.pid, 0)
         signal.alarm(0)
         log.seek(0)
-        last = log.read().decode(errors="replace").strip().splitlines()[-1:]
+        said = log.read().decode(errors="replace").strip().splitlines()
     code = os.waitstatus_to_exitcode(status)
     ended = {0: "done", -signal.SIGKILL: f"stopped after {args.seconds} s"}
     return {
@@ -67,7 +67,7 @@ def measure(name, command, path, args):
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_mb": round(usage.ru_maxrss / 1024),
         "ended": ended.get(code, f"failed with {code}"),
-        "said": last[0][-200:] if last else "",
+        "said": said[-1][-200:] if said else "",
     }
 
 

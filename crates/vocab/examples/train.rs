@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     let (vocab, summary) = train(documents, &config, &Context::new(&Silent, &cancel))?;
     println!("{}", serde_json::to_string_pretty(&summary)?);
-    println!("trained in {:.2?}; vocab.txt {}", start.elapsed(), vocab.hash());
+    let (words, seconds) = (summary.counts.word_types, start.elapsed());
+    println!("{words} distinct words; trained in {seconds:.2?}; vocab.txt {}", vocab.hash());
     std::fs::create_dir_all(out)?;
     std::fs::write(Path::new(out).join("vocab.txt"), vocab.to_text())?;
     Ok(())

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 
 use bimed_artifact::{Cancel, Context, Silent};
@@ -187,6 +188,25 @@ fn private_words_need_their_floor_of_groups() {
     assert_eq!((counts.private_types_below_floor, counts.private_words_below_floor), (2, 120));
     assert!(build(11, true).0);
     assert!(build(1, false).0);
+}
+
+#[test]
+fn every_merged_token_is_of_words_that_eleven_patients_share() {
+    // Of each patient two notes, and a word that only a few others have.
+    let mut notes = documents();
+    for (index, note) in notes.iter_mut().enumerate() {
+        note.private = true;
+        note.group = Some(format!("patient {}", index % 32));
+        note.text += &format!(" 드문병명{} rareword{}", "가나다라".repeat(index % 5), index % 5);
+    }
+    let (vocab, summary) = run(notes.clone(), &config()).unwrap();
+    assert!(summary.counts.private_types_below_floor > 0);
+    for token in &vocab.tokens()[6 + summary.alphabet_rows..] {
+        let text = token.strip_prefix("##").unwrap_or(token);
+        let holders = notes.iter().filter(|note| note.text.contains(text));
+        let patients: BTreeSet<&Option<String>> = holders.map(|note| &note.group).collect();
+        assert!(patients.len() >= 11, "{token}: {}", patients.len());
+    }
 }
 
 #[test]

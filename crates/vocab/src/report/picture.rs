@@ -15,6 +15,10 @@ const GAP: f64 = 5.0;
 /// The longest name in characters.
 const MAX_NAME: usize = 20;
 
+/// From this percentage of unknown words on a bar is grey: an unknown word is one token, which is no
+/// merit.
+const TOO_MANY_UNKNOWN: f64 = 5.0;
+
 /// Colours: Okabe and Ito 2008, told apart by the colour-blind, lighter on a dark ground.
 const STYLE: &str = "\
 svg{--c0:#0072b2;--c1:#d55e00;--c2:#00805c;--c3:#b0528a;--c4:#9aa3ad;--ink:#1d2430;\
@@ -97,8 +101,8 @@ impl VocabReport {
         for entry in &self.vocabularies {
             page.name(&entry.name);
             let width = value(entry) / most * (WIDTH - LEFT - RIGHT - 70.0);
-            page.rectangle(0, LEFT, width);
             let unknown = 100.0 * unknown(entry);
+            page.rectangle(if unknown < TOO_MANY_UNKNOWN { 0 } else { 4 }, LEFT, width);
             let note =
                 if unknown >= 0.1 { format!(", {unknown:.1}% [UNK]") } else { String::new() };
             page.text("", LEFT + width + 6.0, &format!("{:.2}{note}", value(entry)));
