@@ -90,6 +90,7 @@ fn every_config_of_the_project_is_without_fault() {
     let found = ["quickstart.toml", "public/minilm-bilingual.toml", "paper/study.toml"].map(arms);
     assert_eq!(found, [1, 2, 3]);
     assert_eq!(arms("paper/ablations.toml"), 8);
+    assert_eq!(arms("public/vocabulary-transplant.toml"), 5);
 }
 
 #[test]

@@ -1,39 +1,68 @@
 //! Compares ids with Hugging Face `tokenizers`, line by line of text files.
 //!
-//! `cargo run --release -p bimed-vocab --example parity -- VOCAB.txt FILE…`
+//! `cargo run --release -p bimed-vocab --example parity -- TOKENIZER_DIR IDS FILE…`
+//!
+//! Ours come from the directory's files by our reader, theirs from its `tokenizer.json` by theirs.
+//! Ours are written to IDS too, for `scripts/compare_tokenizer.py`: of each line the number of its
+//! ids, then the ids, as little-endian `u32`.
 
 #![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a program to run by hand")]
 
+use std::collections::HashSet;
+use std::io::Write;
 use std::path::Path;
 
-use bimed_vocab::{Tokenizer, TokenizerOptions, Vocab};
-use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::bert::BertNormalizer;
-use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use bimed_vocab::Tokenizer;
+use rayon::prelude::*;
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Lines that are compared together.
+const BATCH_LINES: usize = 4096;
+
+fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("no vocabulary")?;
-    let files: Vec<String> =
-        arguments.map(std::fs::read_to_string).collect::<Result<_, std::io::Error>>()?;
-    for options in [TokenizerOptions::cased(), TokenizerOptions::uncased()] {
-        let ours = Tokenizer::new(Vocab::from_file(Path::new(&path))?, options);
-        let model = WordPiece::from_file(&path).unk_token("[UNK]".into()).build();
-        let mut theirs = tokenizers::Tokenizer::new(model.map_err(|error| error.to_string())?);
-        let normalizer =
-            BertNormalizer::new(true, true, Some(options.strip_accents), options.lowercase);
-        theirs.with_normalizer(Some(normalizer)).map_err(|error| error.to_string())?;
-        theirs.with_pre_tokenizer(Some(BertPreTokenizer));
-        let (mut lines, mut ids, mut differing) = (0u64, 0u64, 0u64);
-        for line in files.iter().flat_map(|text| text.lines()) {
-            let expected = theirs.encode_fast(line, false).map_err(|error| error.to_string())?;
-            let found = ours.encode(line);
-            lines += 1;
-            ids += found.len() as u64;
-            differing +=
-                u64::from(found != expected.get_ids() || ours.encode_with_words(line).ids != found);
+    let dir = arguments.next().ok_or("no tokenizer")?;
+    let out = arguments.next().ok_or("no file for the ids")?;
+    let ours = Tokenizer::from_dir(Path::new(&dir))?;
+    let theirs = tokenizers::Tokenizer::from_file(Path::new(&dir).join("tokenizer.json"))?;
+    let mut out = std::io::BufWriter::new(std::fs::File::create(out)?);
+    for path in arguments {
+        let text = std::fs::read_to_string(&path)?;
+        let lines: Vec<&str> = text.lines().collect();
+        let distinct = lines.iter().collect::<HashSet<_>>().len();
+        let (mut ids, mut differing) = (0, 0);
+        for batch in lines.chunks(BATCH_LINES) {
+            let compared: Vec<(Vec<u32>, bool)> = batch
+                .par_iter()
+                .map(|line| compare(&ours, &theirs, line))
+                .collect::<Result<_, _>>()?;
+            for (found, agrees) in compared {
+                ids += found.len();
+                differing += usize::from(!agrees);
+                out.write_all(&(found.len() as u32).to_le_bytes())?;
+                for id in found {
+                    out.write_all(&id.to_le_bytes())?;
+                }
+            }
         }
-        println!("{path} {options:?}: {lines} lines, {ids} ids, {differing} lines differ");
+        println!(
+            "{path}: {} lines ({distinct} distinct), {ids} ids, {differing} lines differ",
+            lines.len()
+        );
     }
+    out.flush()?;
     Ok(())
+}
+
+/// Our ids of `line`, and whether they are theirs, with and without what each token covers.
+fn compare(
+    ours: &Tokenizer,
+    theirs: &tokenizers::Tokenizer,
+    line: &str,
+) -> Result<(Vec<u32>, bool), Failure> {
+    let expected = theirs.encode_fast(line, false)?;
+    let found = ours.encode(line);
+    let agrees = found == expected.get_ids() && ours.encode_with_words(line).ids == found;
+    Ok((found, agrees))
 }

@@ -135,8 +135,12 @@ where
         if batch.is_empty() {
             break;
         }
-        let encoded: Vec<Encoded> =
-            batch.par_iter().map(|document| encode_document(tokenizer, document)).collect();
+        let encoded: Vec<Encoded> = batch
+            .par_iter()
+            .map_init(Encoding::default, |encoding, document| {
+                encode_document(tokenizer, document, encoding)
+            })
+            .collect();
         for (document, encoded) in batch.iter().zip(&encoded) {
             writer.push(document, encoded)?;
         }
@@ -147,13 +151,19 @@ where
     Ok(summary)
 }
 
-fn encode_document(tokenizer: &Tokenizer, document: &InputDocument) -> Encoded {
-    let Encoding { ids, offsets, word_starts, chars, saturated_chars } =
-        tokenizer.encode_with_words(&document.text);
+/// Encodes `document`; `encoding` is room that is used again.
+fn encode_document(
+    tokenizer: &Tokenizer,
+    document: &InputDocument,
+    encoding: &mut Encoding,
+) -> Encoded {
+    tokenizer.encode_into(&document.text, encoding);
+    let Encoding { ids, offsets, word_starts, chars, saturated_chars } = encoding;
+    let saturated_chars = *saturated_chars;
     let wide = id_bytes(tokenizer.vocab().len() as u64) == 4;
     let unk = tokenizer.vocab().specials().unk;
     let mut bytes = Vec::with_capacity(ids.len() * if wide { 4 } else { 2 });
-    for id in &ids {
+    for id in ids.iter() {
         let id = id.to_le_bytes();
         bytes.extend_from_slice(if wide { &id } else { &id[..2] });
     }
@@ -168,7 +178,7 @@ fn encode_document(tokenizer: &Tokenizer, document: &InputDocument) -> Encoded {
         }
     }
     let covered: u64 = chars.iter().map(|&n| u64::from(n)).sum();
-    let unknown = || ids.iter().zip(&chars).filter(|(id, _)| **id == unk);
+    let unknown = || ids.iter().zip(chars.iter()).filter(|(id, _)| **id == unk);
     let counts = EncodeCounts {
         documents: 1,
         empty_documents: u64::from(ids.is_empty()),
@@ -182,7 +192,7 @@ fn encode_document(tokenizer: &Tokenizer, document: &InputDocument) -> Encoded {
         unk_chars: unknown().map(|(_, &n)| u64::from(n)).sum::<u64>() + saturated_chars,
         saturated_chars,
     };
-    Encoded { ids: bytes, flags, chars, counts }
+    Encoded { ids: bytes, flags, chars: chars.clone(), counts }
 }
 
 struct Writer<'a> {

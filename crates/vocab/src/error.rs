@@ -62,6 +62,17 @@ pub enum Error {
         /// The rows of its embedding.
         rows: usize,
     },
+    /// A tokenizer that takes apart what its vocabulary holds whole.
+    #[error(
+        "{path}: accents are stripped, which takes Hangul apart into jamo, but {rows} rows hold whole \
+         syllables, which no text would reach"
+    )]
+    Decomposes {
+        /// The tokenizer's directory.
+        path: PathBuf,
+        /// The rows with a syllable.
+        rows: usize,
+    },
     /// A file that is not of the form that this version reads.
     #[error("{path}: found {found}, expected {expected}")]
     Format {
@@ -132,6 +143,11 @@ impl Error {
             Self::MissingSpecial { .. } => {
                 Some("a BERT vocabulary has [PAD], [UNK], [CLS], [SEP] and [MASK]".into())
             }
+            Self::Decomposes { .. } => Some(
+                "set `\"strip_accents\": false` in `tokenizer_config.json`; without it, \
+                 `\"do_lower_case\": true` strips them too"
+                    .into(),
+            ),
             Self::EmbeddingRows { .. } => Some(
                 "give the tokenizer's files that the model was trained with: no row may be guessed"
                     .into(),

@@ -285,6 +285,7 @@ fn read_tokenizer(dir: &Path) -> Result<Tokenizer> {
             return Err(format_error(dir, "no word on lower case", expected));
         }
     };
+    check_hangul(dir, &vocab, options)?;
     let added = added_of_json(json.as_ref(), &config);
     let (tokenizer, missing) = Tokenizer::new(vocab, options).with_added_tokens(&added);
     match missing.first() {
@@ -304,6 +305,16 @@ fn options_of_vocab(vocab: &Vocab) -> Option<TokenizerOptions> {
     let reserved = |token: &str| token.starts_with('[') && token.ends_with(']');
     let mut tokens = vocab.tokens().iter().filter(|token| !reserved(token));
     tokens.any(|token| token.chars().any(is_cased)).then(TokenizerOptions::cased)
+}
+
+/// Whole syllables beside a tokenizer that takes them apart would never be reached.
+fn check_hangul(dir: &Path, vocab: &Vocab, options: TokenizerOptions) -> Result<()> {
+    let is_syllable = |c| ('가'..='힣').contains(&c);
+    let rows = vocab.tokens().iter().filter(|token| token.contains(is_syllable)).count();
+    if options.strip_accents && rows > 0 {
+        return Err(Error::Decomposes { path: dir.to_path_buf(), rows });
+    }
+    Ok(())
 }
 
 fn added_of_json(json: Option<&Value>, config: &Value) -> Vec<String> {
@@ -354,4 +365,80 @@ fn options_of_json(path: &Path, json: &Value) -> Result<TokenizerOptions> {
         return Err(refuse("no `BertNormalizer`".into()));
     }
     Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: [&str; 4] = ["폐렴", "##상", "CT", "chest"];
+
+    fn vocab(words: &[&str]) -> Vocab {
+        let tokens = SPECIAL_TOKENS.iter().chain(words);
+        Vocab::new(tokens.map(ToString::to_string).collect()).unwrap()
+    }
+
+    /// A tokenizer's directory with `vocab_txt` and `config` in place of what was saved.
+    fn directory(vocab_txt: Option<&[u8]>, config: Option<Value>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let tokenizer = Tokenizer::new(vocab(&WORDS), TokenizerOptions::default());
+        save_tokenizer(dir.path(), &tokenizer, 512).unwrap();
+        if let Some(text) = vocab_txt {
+            fs::write(dir.path().join("vocab.txt"), text).unwrap();
+            fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+        }
+        if let Some(config) = config {
+            fs::write(dir.path().join("tokenizer_config.json"), config.to_string()).unwrap();
+        }
+        dir
+    }
+
+    fn check(dir: &tempfile::TempDir, expected: &str) {
+        let error = Tokenizer::from_dir(dir.path()).unwrap_err();
+        let found = error.to_string();
+        assert!(found.contains(expected), "{found}");
+    }
+
+    #[test]
+    fn what_is_saved_is_read_back() {
+        let dir = directory(None, None);
+        let tokenizer = Tokenizer::from_dir(dir.path()).unwrap();
+        assert_eq!(*tokenizer.vocab(), vocab(&WORDS));
+        assert_eq!(tokenizer.options(), TokenizerOptions::default());
+    }
+
+    #[test]
+    fn vocabularies_with_faults_are_refused_with_the_reason() {
+        let with = |text: &[u8]| directory(Some(text), None);
+        let specials = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n";
+        let text = format!("{specials}폐렴\nCT\n폐렴\n");
+        check(&with(text.as_bytes()), "token `폐렴` is on row 7, expected only on row 5");
+        check(&with("[PAD]\n[UNK]\n폐렴\n".as_bytes()), "special token `[CLS]` is missing");
+        check(&with(format!("{specials}폐렴\n\nCT\n").as_bytes()), "row 6 holds nothing");
+        let other = directory(None, None);
+        fs::write(other.path().join("vocab.txt"), format!("{specials}CT\n")).unwrap();
+        check(&other, "found another vocabulary, expected that of `vocab.txt`");
+    }
+
+    #[test]
+    fn a_config_that_would_take_hangul_apart_is_refused() {
+        let lower = json!({ "tokenizer_class": "BertTokenizer", "do_lower_case": true });
+        let dir = directory(None, Some(lower));
+        check(&dir, "takes Hangul apart into jamo, but 2 rows hold whole syllables");
+        let error = Tokenizer::from_dir(dir.path()).unwrap_err();
+        assert!(error.hint().is_some_and(|hint| hint.contains("strip_accents")));
+        let kept = json!({
+            "tokenizer_class": "BertTokenizer", "do_lower_case": true, "strip_accents": false,
+        });
+        let tokenizer = Tokenizer::from_dir(directory(None, Some(kept)).path()).unwrap();
+        assert_eq!(tokenizer.encode("폐렴 CT"), [5, 1]);
+    }
+
+    #[test]
+    fn a_vocabulary_that_is_not_its_models_is_refused_with_both_sizes() {
+        let dir = directory(None, None);
+        assert_eq!(Vocab::of_model(dir.path(), 9).unwrap(), vocab(&WORDS));
+        let error = Vocab::of_model(dir.path(), 12).unwrap_err().to_string();
+        assert!(error.ends_with("has 9 tokens, expected 12, the rows of the embedding"), "{error}");
+    }
 }

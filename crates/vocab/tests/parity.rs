@@ -122,7 +122,13 @@ fn plain(options: TokenizerOptions) -> Pair {
 /// Through the files that we write, with the corpus's mask tokens.
 fn saved(options: TokenizerOptions) -> Pair {
     let dir = tempfile::tempdir().unwrap();
-    let (ours, missing) = Tokenizer::new(vocab(), options).with_added_tokens(&["[DATE]".into()]);
+    // Whole syllables beside a tokenizer that takes them apart are refused.
+    let is_whole = |token: &&String| !token.contains(|c| ('가'..='힣').contains(&c));
+    let vocab = match options.strip_accents {
+        true => Vocab::new(vocab().tokens().iter().filter(is_whole).cloned().collect()).unwrap(),
+        false => vocab(),
+    };
+    let (ours, missing) = Tokenizer::new(vocab, options).with_added_tokens(&["[DATE]".into()]);
     assert!(missing.is_empty());
     save_tokenizer(dir.path(), &ours, 512).unwrap();
     let theirs = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();

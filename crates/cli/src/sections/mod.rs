@@ -165,11 +165,12 @@ impl Experiment {
                 composer.fault(section, &message, None);
             }
         }
-        let is_focused =
-            self.transplant.as_ref().is_some_and(|one| one.config.init.contains(&Init::Focus));
+        let moved = self.transplant.as_ref().filter(|transplant| transplant.base.is_some());
+        let is_focused = moved.is_some_and(|one| one.config.init.contains(&Init::Focus));
         if is_focused && (self.corpus.is_none() || self.encode.is_none()) {
             let message = "has `focus`, which reads the tokens of `[corpus]` and `[encode]`";
-            composer.fault("transplant.init", message, None);
+            let hint = Some("add the sections, or name `transplant.init` without `focus`");
+            composer.fault("transplant.init", message, hint);
         }
         let has_base = self.transplant.as_ref().is_some_and(|transplant| transplant.base.is_some());
         if let Some(Vocabulary::Config(VocabConfig { policy, .. })) = &self.vocab

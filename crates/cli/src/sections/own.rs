@@ -84,7 +84,7 @@ pub(crate) enum DecoderBias {
 }
 
 fn default_init() -> Vec<Init> {
-    vec![Init::Copy, Init::CaseVariant, Init::Fvt, Init::Draw]
+    vec![Init::Copy, Init::CaseVariant, Init::Focus, Init::Fvt, Init::Draw]
 }
 
 impl TransplantConfig {
