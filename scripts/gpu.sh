@@ -21,7 +21,7 @@ out=${OUT:-gpu/out}
 # Seconds that a part has in all.
 limit=540
 export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
-export LD_LIBRARY_PATH="$CUDA_PATH/lib64:${LD_LIBRARY_PATH:-}"
+export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 tests=(bimed-ops:mixed bimed-bert:parity bimed-train:mixed)
 
@@ -83,7 +83,7 @@ unpack() { # unpack NAME: gpu/NAME from its bundle, once
 begin() { # begin PART
   part=$1 began=$SECONDS
   done_dir=gpu/done/$part
-  mkdir -p "$done_dir" "$out"
+  mkdir -p "$done_dir/made" "$out"
   log=$out/$part.log
   unpack bin
   local root
@@ -99,7 +99,7 @@ step() { # step NAME SECONDS COMMAND...: its exit status, seconds and what it wr
   left=$((limit - (SECONDS - began)))
   [ "$left" -lt 20 ] && { echo "== $part/$name: no time left; give the part again"; return; }
   [ "$most" -gt "$left" ] && most=$left
-  json=$done_dir/.$name.json
+  json=$done_dir/made/$name.json
   rm -f "$json"
   echo "== $part/$name: ${*//@JSON/$json}" | tee -a "$log"
   timeout --kill-after 10 "$most" "${@//@JSON/$json}" >"$done_dir/$name.log" 2>&1 || rc=$?
@@ -189,7 +189,7 @@ parity() {
 
 bench() {
   begin bench
-  ours $half 150 --precision $half
+  ours half 150 --precision $half
   ours f32 90
   if command -v ncu >/dev/null && [ "$device" != cpu ]; then
     # Every kernel of the second step, by name; ncu slows the host, not the kernels.

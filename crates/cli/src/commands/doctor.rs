@@ -1,6 +1,7 @@
 //! `bimed doctor`: what works here and what to install. It opens the GPUs of this build and writes
 //! nothing.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use bimed_ops::{DeviceError, DeviceKind};
@@ -179,6 +180,8 @@ fn library_directories() -> Vec<PathBuf> {
         "/usr/lib/wsl/lib",
     ];
     directories.extend(usual.map(PathBuf::from));
+    let mut seen = BTreeSet::new();
+    directories.retain(|place| !place.as_os_str().is_empty() && seen.insert(place.clone()));
     directories
 }
 
