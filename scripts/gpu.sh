@@ -25,16 +25,23 @@ export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 tests=(bimed-ops:mixed bimed-bert:parity bimed-train:mixed)
 
+bundle() { # bundle NAME TAR-ARGUMENTS...: gpu/NAME.tar.xz, whole or not at all
+  local name=$1
+  shift
+  tar -cf - "$@" | xz -6 -T0 >"gpu/.$name.partial"
+  mv "gpu/.$name.partial" "gpu/$name.tar.xz"
+}
+
 build() {
-  local features=flex,cuda target bundle=gpu/bin
+  local features=flex,cuda target bin=gpu/bin
   [ "$device" = cpu ] && features=flex
   target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
   local select=(--locked --release --no-default-features)
   local on
   on=$(printf 'bimed-cli/%s,' ${features//,/ })
   cargo build "${select[@]}" -p bimed-cli -p bimed-train --features "${on%,}" --bin bimed --example throughput
-  rm -rf "$bundle" && mkdir -p "$bundle"
-  cp "$target/release/bimed" "$target/release/examples/throughput" "$bundle/"
+  rm -rf "$bin" && mkdir -p "$bin"
+  cp "$target/release/bimed" "$target/release/examples/throughput" "$bin/"
   local test package name binary
   for test in "${tests[@]}"; do
     package=${test%%:*} name=${test##*:}
@@ -43,13 +50,13 @@ build() {
 import json, sys
 found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["kind"] == ["test"]]
 print(found[-1])')
-    cp "$binary" "$bundle/$package-$name"
+    cp "$binary" "$bin/$package-$name"
   done
-  strip "$bundle"/*
+  strip "$bin"/*
   # The tests look for their fixtures where they were built.
-  { git rev-parse HEAD; pwd; } >"$bundle/built"
-  tar -C gpu -cf - bin | xz -6 -T0 >gpu/bin.tar.xz
-  ls -l "$bundle" gpu/bin.tar.xz
+  { git rev-parse HEAD; pwd; } >"$bin/built"
+  bundle bin -C gpu bin
+  ls -l "$bin" gpu/bin.tar.xz
 }
 
 pack() {
@@ -67,10 +74,10 @@ weights = load_file(source / "model.safetensors")
 halved = {name: tensor.astype(numpy.float16) if tensor.dtype == numpy.float32 else tensor for name, tensor in weights.items()}
 save_file(halved, target / "model.safetensors", {"format": "pt"})
 PYTHON
-  tar -C gpu -cf - base | xz -6 -T0 >gpu/base.tar.xz
+  bundle base -C gpu base
   folders=$(grep -o '{data}/[^/"]*' configs/public/minilm-bilingual.toml | cut -d/ -f2 | sort -u)
   # shellcheck disable=SC2086
-  tar -C "$data" -cf - $folders | xz -6 -T0 >gpu/data.tar.xz
+  bundle data -C "$data" $folders
   ls -l gpu/*.tar.xz
 }
 
