@@ -26,6 +26,8 @@ const PAIRS_AT_ONCE: usize = 1 << 17;
 const TEXT_BYTES: usize = 64 << 20;
 /// At this estimate or above, no text is looked at.
 const CERTAIN: f64 = 0.9;
+/// Texts of fewer bytes have too few shingles for an estimate, and are always looked at.
+const SHORT_BYTES: u32 = 1000;
 /// Further below the threshold than four standard errors of an estimate by 112 minima.
 const MARGIN: f64 = 0.15;
 
@@ -175,12 +177,12 @@ impl Clusters {
         let unsure: Vec<(u32, u32)> = pairs
             .iter()
             .zip(&estimates)
-            .filter(|(_, estimate)| is_unsure(**estimate, config))
+            .filter(|(pair, estimate)| self.is_unsure(**pair, **estimate, config))
             .map(|(pair, _)| *pair)
             .collect();
         let mut exact = self.similarities(&unsure, catalog, config)?.into_iter();
         for ((later, preferred), estimate) in pairs.iter().zip(estimates) {
-            let is_similar = if is_unsure(estimate, config) {
+            let is_similar = if self.is_unsure((*later, *preferred), estimate, config) {
                 exact.next().is_some_and(|similarity| similarity >= config.near_threshold)
             } else {
                 estimate >= config.near_threshold
@@ -191,6 +193,13 @@ impl Clusters {
             }
         }
         Ok(())
+    }
+
+    /// Whether an estimate does not tell on which side of the threshold a pair is.
+    fn is_unsure(&self, pair: (u32, u32), estimate: f64, config: &DeduplicateConfig) -> bool {
+        let bytes = self.bytes[pair.0 as usize].min(self.bytes[pair.1 as usize]);
+        let certain = CERTAIN.max(config.near_threshold + 0.05);
+        estimate > config.near_threshold - MARGIN && (estimate < certain || bytes < SHORT_BYTES)
     }
 
     /// The similarity of each pair, by the texts.
@@ -220,12 +229,6 @@ impl Clusters {
         }
         Ok(similarities)
     }
-}
-
-/// Whether an estimate does not tell on which side of the threshold a pair is.
-fn is_unsure(estimate: f64, config: &DeduplicateConfig) -> bool {
-    let certain = CERTAIN.max(config.near_threshold + 0.05);
-    estimate < certain && estimate > config.near_threshold - MARGIN
 }
 
 /// The documents of `pairs`, ascending, each once.

@@ -259,4 +259,4 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
 }
 
 /// The form of what extraction gives.
-const REVISION: u32 = 1;
+const REVISION: u32 = 2;

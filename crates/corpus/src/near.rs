@@ -9,6 +9,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::DeduplicateConfig;
 
+/// An odd number near 2^32 over the golden ratio. Source: Knuth, "The Art of Computer Programming",
+/// volume 3, section 6.4.
+const MIX: u32 = 0x9E37_79B1;
 /// Minima that are kept in registers at once.
 const LANES: usize = 16;
 
@@ -34,7 +37,7 @@ impl Signer {
         }
     }
 
-    /// The lower halves of the least value of each permutation: two texts agree in one with the
+    /// Half of the bits of the least value of each permutation: two texts agree in one with the
     /// probability of their similarity (and 1 in 65,536).
     pub(crate) fn sign(&self, text: &str) -> Vec<u16> {
         let folded: Vec<u32> = windows(text, self.shingle_words)
@@ -43,7 +46,9 @@ impl Signer {
             .collect();
         let mut least = vec![u32::MAX; self.masks.len()];
         pulp::Arch::new().dispatch(Minima { folded: &folded, signer: self, least: &mut least });
-        least[..self.size].iter().map(|value| *value as u16).collect()
+        // The lower bits of a product know nothing of the upper ones of its factors, so texts of one
+        // shingle would agree in all minima where they agree in one: the halves are mixed.
+        least[..self.size].iter().map(|value| (value.wrapping_mul(MIX) >> 16) as u16).collect()
     }
 }
 

@@ -133,3 +133,15 @@ fn a_book_is_cut_into_chapters_that_are_compared_and_stay_in_one_split() {
         documents.iter().map(|one| (one.source.as_str(), one.split_group.as_str())).collect();
     assert_eq!(groups.len(), 2);
 }
+
+#[test]
+fn terms_of_one_shingle_are_no_copies_of_one_another() {
+    // Signatures of 16 bits that agreed as a whole made some hundred of these one.
+    let lines: String = (0..6000)
+        .map(|number| line(&format!("진단명{number} term{}", number * 7), number))
+        .collect();
+    let mut fixture = Fixture::new();
+    fixture.source("용어", Format::Jsonl, lines.as_bytes()).min_chars = Some(4);
+    let (summary, _) = fixture.build("out").unwrap();
+    assert_eq!((summary.documents, summary.sources[0].rejected.len()), (6000, 0));
+}
