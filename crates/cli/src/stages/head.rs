@@ -23,8 +23,6 @@ const REVISION: u32 = 2;
 pub(crate) struct Head {
     base: Rc<BaseModel>,
     config: PretrainConfig,
-    /// The corpus that all arms share.
-    pub(crate) corpus: Recipe,
     /// Its tokens by the base's tokenizer.
     pub(crate) encoding: Encoding,
     /// The training.
@@ -58,7 +56,7 @@ impl Head {
             .config("pretrain", &config)
             .config("seed", &stages.seed())
             .finish();
-        Ok(Some(Self { base, config, corpus, encoding, recipe }))
+        Ok(Some(Self { base, config, encoding, recipe }))
     }
 
     /// Makes it with all it needs, or finds it. Gives the directory of the base with its head.
