@@ -271,7 +271,7 @@ fn a_plan_foretells_the_run_and_then_finds_it_whatever_obtain_says() {
     write_config(directory, "obtain = \"출판사에 문의\"\n", "");
     let after = plan(directory);
     let arm = &after["arms"][0];
-    // Its base has a head, and its chain needs no vectors.
+    // A start from nothing needs neither a head nor vectors.
     let asked_for = |(stage, _): &&(&str, &str)| !["head", "vectors"].contains(stage);
     for (stage, state) in states(arm).iter().filter(asked_for) {
         assert_eq!(*state, "up_to_date", "{stage}");
