@@ -125,6 +125,10 @@ pub(crate) enum Command {
     /// Show devices, libraries and memory: what works here and what to install
     #[command(after_help = "Example:\n  bimed doctor --json")]
     Doctor,
+    /// Read one file for another process of this program: a request on its input, the answer on its
+    /// output
+    #[command(name = bimed_corpus::WORKER_ARGUMENT, hide = true)]
+    ReadOneFile,
 }
 
 #[derive(Debug, Clone, Args)]

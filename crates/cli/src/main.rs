@@ -75,6 +75,7 @@ fn dispatch(session: &Session, command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::New(args) => commands::new(session, &args),
         Command::Doctor => commands::doctor(session),
+        Command::ReadOneFile => commands::read_one_file(),
         Command::Inspect(args) => commands::inspect(session, &args),
         Command::Merge(args) => commands::merge(session, &args),
         Command::Finetune(_) => commands::comes_later("finetune"),

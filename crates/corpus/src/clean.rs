@@ -1,16 +1,18 @@
-//! A record's text to a document's: normalised, spaces in order, identifiers masked.
+//! A record's text to a document's: normalised, freed of its pages, identifiers masked.
 //!
 //! What leaves here is all that any later step, file or report sees of a record.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 
 use bimed_artifact::AccessTier;
 use bimed_text::{
-    FoldCounts, IdentifierClass, IdentifierCounts, IdentifierScanner, ListTooLong, mask_removed,
-    normalize_counting,
+    FoldCounts, IdentifierClass, IdentifierCounts, IdentifierScanner, ListTooLong, StructureCounts,
+    StructureOptions, mask_removed, normalize_counting, structure,
 };
 use fs_err as fs;
+use regex::Regex;
 
 use crate::{CorpusConfig, Error, IdentifierMode, Result, SourceConfig, SourceSummary};
 
@@ -18,6 +20,8 @@ use crate::{CorpusConfig, Error, IdentifierMode, Result, SourceConfig, SourceSum
 pub(crate) struct Cleaner<'a> {
     config: &'a CorpusConfig,
     scanner: IdentifierScanner,
+    /// What is taken out of a source's texts, by its name.
+    removes: HashMap<&'a str, Vec<Regex>>,
 }
 
 /// A document's text, and what was done to the record's.
@@ -27,28 +31,57 @@ pub(crate) struct Cleaned {
     pub text: String,
     /// Characters replaced by the folding table.
     pub folds: FoldCounts,
+    /// What was done to pages and lines.
+    pub structure: StructureCounts,
+    /// Characters that were taken out by the rules of the profile and the source.
+    pub removed_chars: u64,
     /// Identifiers that were found, masked or not.
     pub identifiers: IdentifierCounts,
 }
 
 impl<'a> Cleaner<'a> {
-    /// A cleaner that knows the names of the config's file.
-    pub(crate) fn new(config: &'a CorpusConfig) -> Result<Self> {
+    /// A cleaner of the records of `sources` that knows the names of the config's file.
+    pub(crate) fn new(sources: &'a [SourceConfig], config: &'a CorpusConfig) -> Result<Self> {
         let names = config.identifiers.names.as_deref().map(read_names).transpose()?;
         let scanner = IdentifierScanner::new(&names.unwrap_or_default()).map_err(|error| {
             let ListTooLong { names } = error;
             Error::Config { faults: vec![format!("`identifiers.names` has {names} names")] }
         })?;
-        Ok(Self { config, scanner })
+        let removes = sources.iter().map(|source| (source.name.as_str(), removes(source)));
+        let removes = removes.filter(|(_, patterns)| !patterns.is_empty()).collect();
+        Ok(Self { config, scanner, removes })
     }
 
     /// The text of a record of `source`.
     pub(crate) fn clean(&self, source: &SourceConfig, text: &str) -> Cleaned {
         let mut folds = FoldCounts::default();
+        let mut counts = StructureCounts::default();
         let mut identifiers = IdentifierCounts::default();
-        let text = tidy(&normalize_counting(text, &self.config.fold, &mut folds));
+        let pages: Vec<Cow<'_, str>> = text
+            .split(PAGE_END)
+            .map(|page| normalize_counting(page, &self.config.fold, &mut folds))
+            .collect();
+        let options = source.structure.unwrap_or(source.profile.structure());
+        let text = running_text(&pages, &options, &mut counts);
+        let (text, removed_chars) = self.without_removed(source, text);
+        let text = tidy(&text);
         let text = self.masked(source, &text, &mut identifiers).into_owned();
-        Cleaned { text, folds, identifiers }
+        Cleaned { text, folds, structure: counts, removed_chars, identifiers }
+    }
+
+    fn without_removed<'t>(
+        &self,
+        source: &SourceConfig,
+        text: Cow<'t, str>,
+    ) -> (Cow<'t, str>, u64) {
+        let Some(patterns) = self.removes.get(source.name.as_str()) else { return (text, 0) };
+        let before = text.chars().count();
+        let mut text = text.into_owned();
+        for pattern in patterns {
+            text = pattern.replace_all(&text, "").into_owned();
+        }
+        let after = text.chars().count();
+        (Cow::Owned(text), (before - after) as u64)
     }
 
     fn masked<'t>(
@@ -72,6 +105,30 @@ impl<'a> Cleaner<'a> {
             }
         }
     }
+}
+
+/// What ends a page in the text of a paged format.
+const PAGE_END: char = '\u{C}';
+
+fn running_text<'t>(
+    pages: &[Cow<'t, str>],
+    options: &StructureOptions,
+    counts: &mut StructureCounts,
+) -> Cow<'t, str> {
+    match pages {
+        [page] if *options == StructureOptions::default() => page.clone(),
+        pages => {
+            let pages: Vec<&str> = pages.iter().map(AsRef::as_ref).collect();
+            Cow::Owned(structure(&pages, options, counts))
+        }
+    }
+}
+
+/// Patterns that do not compile are faults of the config, and named there.
+fn removes(source: &SourceConfig) -> Vec<Regex> {
+    let patterns = source.profile.removes().iter().copied();
+    let patterns = patterns.chain(source.remove.iter().map(String::as_str));
+    patterns.filter_map(|pattern| Regex::new(pattern).ok()).collect()
 }
 
 /// What is done with the identifiers of `source`: private text is masked unless it says otherwise.
@@ -156,11 +213,13 @@ mod tests {
     use bimed_text::IdentifierClass;
 
     use super::*;
+    use crate::Profile;
 
     const NOTE: &str = "환자명: 홍길동  010-1234-5678\n2024-01-15 chest CT 시행, ___ 처방";
 
     fn check(source: &SourceConfig, config: &CorpusConfig, expected: &str) -> IdentifierCounts {
-        let cleaned = Cleaner::new(config).unwrap().clean(source, NOTE);
+        let sources = [source.clone()];
+        let cleaned = Cleaner::new(&sources, config).unwrap().clean(source, NOTE);
         assert_eq!(cleaned.text, expected);
         cleaned.identifiers
     }
@@ -190,6 +249,36 @@ mod tests {
             "환자명: 홍길동 010-1234-5678\n2024-01-15 chest CT 시행, [DEID] 처방",
         );
         assert_eq!(counts.0[&IdentifierClass::Removed], 1);
+    }
+
+    #[test]
+    fn the_study_s_cleaning_leaves_letters_alone() {
+        let source = SourceConfig { profile: Profile::PaperCt, ..SourceConfig::default() };
+        check(&source, &CorpusConfig::default(), "환자명 홍길동\nchest CT 시행 처방");
+    }
+
+    #[test]
+    fn books_lose_their_pages_and_web_pages_their_notices() {
+        let config = CorpusConfig::default();
+        let clean = |source: &SourceConfig, text: &str| {
+            let sources = [source.clone()];
+            let cleaned = Cleaner::new(&sources, &config).unwrap().clean(source, text);
+            (cleaned.text, cleaned.structure, cleaned.removed_chars)
+        };
+        let book = SourceConfig { profile: Profile::Textbook, ..SourceConfig::default() };
+        let pages = ["폐렴은 염증이다.", "CT로 진단한다.", "Rest helps."];
+        let pages: Vec<String> =
+            (1..).zip(pages).map(|(n, p)| format!("호흡기학\n{p}\n{n}")).collect();
+        let (text, counts, _) = clean(&book, &pages.join("\u{C}"));
+        assert_eq!(text, "폐렴은 염증이다.\nCT로 진단한다.\nRest helps.");
+        assert_eq!((counts.pages, counts.running_lines, counts.page_numbers), (3, 3, 3));
+        let web = SourceConfig {
+            profile: Profile::Web,
+            remove: vec!["광고".into()],
+            ..SourceConfig::default()
+        };
+        let (text, _, removed) = clean(&web, "폐렴 광고 CT\n저작권자 ⓒ 신문, 무단전재 금지\n끝");
+        assert_eq!((text.as_str(), removed), ("폐렴 CT\n\n끝", 20));
     }
 
     #[test]

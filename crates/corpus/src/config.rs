@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use bimed_text::{FoldOptions, IdentifierClass, Language};
 use serde::{Deserialize, Serialize};
 
+use crate::read::EngineName;
+
 pub use source::{Format, Profile, RecordUnit, SourceConfig};
 
 /// Exact and near duplicates.
@@ -118,6 +120,39 @@ impl Default for MixConfig {
     }
 }
 
+/// How files that are no text are read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReaderConfig {
+    /// The engines for PDF; the first that reads Korean is used.
+    pub pdf_engines: Vec<EngineName>,
+    /// The file of PDFium's library; absent looks where the loader does and beside the program.
+    pub pdfium: Option<PathBuf>,
+    /// The directory of poppler's programs; absent looks where the system does.
+    pub poppler: Option<PathBuf>,
+    /// A file may take this long, in seconds, at least 1.
+    pub timeout_seconds: u64,
+    /// A file may take this much memory, in bytes, at least 256 MiB.
+    pub memory_bytes: u64,
+    /// The program that reads each file in a process of its own; `cli` names itself. Without one
+    /// there is neither limit.
+    #[serde(skip)]
+    pub worker: Option<PathBuf>,
+}
+
+impl Default for ReaderConfig {
+    fn default() -> Self {
+        Self {
+            pdf_engines: EngineName::ALL.to_vec(),
+            pdfium: None,
+            poppler: None,
+            timeout_seconds: 120,
+            memory_bytes: 4 << 30,
+            worker: None,
+        }
+    }
+}
+
 /// The form of the shards.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -151,6 +186,8 @@ pub struct CorpusConfig {
     /// The share of a source's records that may be broken (not decoded, not parsed, cut off), 0 to 1;
     /// with more, and more than one, the corpus is refused.
     pub max_broken: f64,
+    /// Files that are no text.
+    pub readers: ReaderConfig,
     /// Identifiers of people.
     pub identifiers: IdentifierConfig,
     /// Exact and near duplicates.
@@ -179,6 +216,7 @@ impl Default for CorpusConfig {
             chunk_chars: 100_000,
             drop_languages: vec!["other".into()],
             max_broken: 0.05,
+            readers: ReaderConfig::default(),
             identifiers: IdentifierConfig::default(),
             deduplicate: DeduplicateConfig::default(),
             decontaminate: Vec::new(),
@@ -236,6 +274,11 @@ impl CorpusConfig {
         ] {
             check(value >= least, key, value.to_string(), &format!("at least {least}"));
         }
+        let readers = &self.readers;
+        let seconds = readers.timeout_seconds;
+        check(seconds > 0, "readers.timeout_seconds", seconds.to_string(), "at least 1");
+        let bytes = readers.memory_bytes;
+        check(bytes >= 256 << 20, "readers.memory_bytes", bytes.to_string(), "at least 268435456");
         let level = self.shard.level;
         check((1..=19).contains(&level), "shard.level", level.to_string(), "1 to 19");
         faults

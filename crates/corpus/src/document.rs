@@ -145,6 +145,20 @@ pub enum Reason {
     UnclosedQuote,
     /// A record without the configured fields.
     MissingField,
+    /// A file of a type that is not read, or of another than its source says.
+    UnknownType,
+    /// A file under a password or a publisher's lock.
+    Encrypted,
+    /// A Hangul document locked for distribution.
+    DistributionLocked,
+    /// A PDF, or a page of one, that is an image or whose font does not say its letters.
+    NeedsOcr,
+    /// A PDF, or a page of one, whose text is none.
+    Garbled,
+    /// A file whose reader took too long and was ended.
+    TimedOut,
+    /// A file at which its reader failed or took too much memory.
+    ReaderFailed,
     /// No text.
     Empty,
     /// Fewer characters than `min_chars`.
@@ -155,7 +169,7 @@ pub enum Reason {
     Identifying,
     /// Of somebody who withdrew, or in a list of records to leave out.
     Withdrawn,
-    /// A file too large for a format that is read as a whole.
+    /// A file too large for a format that is read as a whole, or one that unpacks to too much.
     TooLarge,
     /// The same text as a document before it.
     ExactDuplicate,
@@ -181,6 +195,13 @@ impl Reason {
                 | Self::Truncated
                 | Self::UnclosedQuote
                 | Self::TooLarge
+                | Self::UnknownType
+                | Self::Encrypted
+                | Self::DistributionLocked
+                | Self::NeedsOcr
+                | Self::Garbled
+                | Self::TimedOut
+                | Self::ReaderFailed
         )
     }
 
@@ -192,6 +213,13 @@ impl Reason {
             Self::Truncated => "truncated",
             Self::UnclosedQuote => "unclosed_quote",
             Self::MissingField => "missing_field",
+            Self::UnknownType => "unknown_type",
+            Self::Encrypted => "encrypted",
+            Self::DistributionLocked => "distribution_locked",
+            Self::NeedsOcr => "needs_ocr",
+            Self::Garbled => "garbled",
+            Self::TimedOut => "timed_out",
+            Self::ReaderFailed => "reader_failed",
             Self::Empty => "empty",
             Self::TooShort => "too_short",
             Self::DroppedLanguage => "dropped_language",

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::read::EngineReport;
+
 /// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -41,6 +43,16 @@ impl fmt::Display for EndedApproval {
 
 fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn engines(reports: &[EngineReport]) -> Vec<String> {
+    let say = |report: &EngineReport| match (report.is_found, report.failed.as_slice()) {
+        (false, _) => format!("`{}` is not here", report.engine.name()),
+        (true, failed) => {
+            format!("`{}` does not read {}", report.engine.name(), failed.join(", "))
+        }
+    };
+    reports.iter().map(say).collect()
 }
 
 /// A failure to build or read a corpus.
@@ -111,6 +123,12 @@ pub enum Error {
         found: u64,
         /// How many are allowed.
         max: u64,
+    },
+    /// No engine that reads Korean PDF.
+    #[error("found no engine that reads Korean PDF: {}", list(&engines(reports)))]
+    NoPdfEngine {
+        /// What each engine of the config is worth.
+        reports: Vec<EngineReport>,
     },
     /// A step that is switched on had nothing to look at.
     #[error("`{step}` is on but compared 0 documents")]
@@ -196,6 +214,12 @@ impl Error {
             Self::TooManyIdentifiers { .. } => Some(
                 "set `corpus.identifiers.mode` or a source's `identifiers` to `mask` or `drop`, or \
                  raise `corpus.identifiers.max_reported`"
+                    .into(),
+            ),
+            Self::NoPdfEngine { .. } => Some(
+                "install PDFium (the file `libpdfium.so`, named by `corpus.readers.pdfium`) or poppler \
+                 with its Korean tables (`poppler-utils` and `poppler-data`); `bimed doctor` shows \
+                 what is found"
                     .into(),
             ),
             Self::ZeroEffect { .. } => {

@@ -6,7 +6,7 @@ mod time;
 use std::collections::HashSet;
 
 use bimed_artifact::Hash;
-use bimed_text::{FoldCounts, IdentifierCounts};
+use bimed_text::{FoldCounts, IdentifierCounts, StructureCounts};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -14,13 +14,14 @@ use crate::clean::{Cleaned, Cleaner, mode};
 use crate::decontaminate::Index;
 use crate::mix::Keyed;
 use crate::near::Signer;
+use crate::read::foreign::Readers;
 use crate::read::{FileRecords, RawRecord, json, read};
 use crate::stream::Part;
 use crate::summary::language_number;
 use crate::units::{FileReport, Keys, Mark, Outcome, Prepared, Refused, Segment, WithdrawnKey};
 use crate::{
-    CorpusConfig, Document, Format, IdentifierMode, Provenance, Reason, Rejected, Result,
-    ScannedFile, SourceConfig, SourceSummary,
+    CorpusConfig, Document, DroppedPage, Format, IdentifierMode, Provenance, Reason, Rejected,
+    Result, ScannedFile, SourceConfig, SourceSummary,
 };
 
 /// A larger file of a format that is read as a whole is refused by name.
@@ -37,6 +38,7 @@ pub(crate) struct Extractor<'a> {
     keyed: &'a Keyed,
     signer: Option<Signer>,
     cleaner: Cleaner<'a>,
+    readers: Readers<'a>,
 }
 
 /// What a record became.
@@ -48,6 +50,8 @@ struct Taken {
     /// Whom it is of, where that one withdrew.
     withdrawn: Option<u64>,
     folds: FoldCounts,
+    structure: StructureCounts,
+    removed_chars: u64,
     identifiers: IdentifierCounts,
 }
 
@@ -60,8 +64,9 @@ impl<'a> Extractor<'a> {
         keyed: &'a Keyed,
     ) -> Result<Self> {
         let signer = config.deduplicate.near.then(|| Signer::new(&config.deduplicate));
-        let cleaner = Cleaner::new(config)?;
-        Ok(Self { sources, config, index, excluded, keyed, signer, cleaner })
+        let cleaner = Cleaner::new(sources, config)?;
+        let readers = Readers::new(&config.readers);
+        Ok(Self { sources, config, index, excluded, keyed, signer, cleaner, readers })
     }
 
     /// What the whole of `file` gives.
@@ -71,7 +76,7 @@ impl<'a> Extractor<'a> {
             let faults = vec![(0, Reason::TooLarge)];
             FileRecords { faults, extractor: "none", encoding: "none", ..FileRecords::default() }
         } else {
-            read(&file.path, source)?
+            read(&file.path, source, &self.readers)?
         };
         Ok(self.records(file, piece, 0, records))
     }
@@ -133,6 +138,11 @@ impl<'a> Extractor<'a> {
             encoding: encoding.into(),
             partial,
         };
+        let dropped = |(page, reason): &(u64, Reason)| DroppedPage {
+            file: file.relative.clone(),
+            page: *page,
+            reason: *reason,
+        };
         let summary = SourceSummary {
             files: u64::from(part == 0),
             bytes: if part == 0 { file.bytes } else { 0 },
@@ -141,6 +151,8 @@ impl<'a> Extractor<'a> {
             partial_files: if partial { vec![file.relative.clone()] } else { Vec::new() },
             replaced_chars: found.replaced,
             html_fallbacks: found.fallbacks,
+            pages: found.pages,
+            dropped_pages: found.dropped_pages.iter().map(dropped).collect(),
             ..SourceSummary::default()
         };
         let report = FileReport {
@@ -181,8 +193,9 @@ impl<'a> Extractor<'a> {
             let refused = vec![(self.refused(rejected, nobody), 0)];
             return Taken { refused, withdrawn: Some(hash), ..Taken::default() };
         }
-        let Cleaned { text, folds, identifiers } = self.cleaner.clean(source, &record.text);
-        let mut taken = Taken { folds, identifiers, ..Taken::default() };
+        let Cleaned { text, folds, structure, removed_chars, identifiers } =
+            self.cleaner.clean(source, &record.text);
+        let mut taken = Taken { folds, structure, removed_chars, identifiers, ..Taken::default() };
         let time = record.time.as_deref().map(time::digits);
         let chunks = chunk::ranges(&text, self.config.chunk_chars);
         let is_whole = chunks.len() == 1;
@@ -317,6 +330,8 @@ impl<'a> Extractor<'a> {
 impl Outcome {
     fn take(&mut self, taken: Taken) {
         self.report.folds.add(&taken.folds);
+        self.report.summary.structure.add(&taken.structure);
+        self.report.summary.removed_chars += taken.removed_chars;
         self.report.summary.identifiers.add(&taken.identifiers);
         if let Some(hash) = taken.withdrawn.filter(|hash| !self.withdrawn.contains(hash)) {
             self.withdrawn.push(hash);

@@ -28,17 +28,22 @@ mod shard;
 mod stream;
 mod summary;
 mod units;
+mod worker;
 
 pub use build::{Job, Share, build, check_approvals};
 pub use card::card;
 pub use config::{
     CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, IdentifierConfig,
-    IdentifierMode, MixConfig, Profile, RecordUnit, ShardConfig, SourceConfig, SplitConfig,
+    IdentifierMode, MixConfig, Profile, ReaderConfig, RecordUnit, ShardConfig, SourceConfig,
+    SplitConfig,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{EndedApproval, Error, MissingPath, Result};
+pub use read::{EngineName, EngineReport, test_engines};
 pub use scan::{ScannedFile, missing_paths, scan, source_files};
 pub use shard::read_documents;
 pub use summary::{
-    CopyForwardSummary, CorpusSummary, DecontaminationSummary, LanguageRow, SourceSummary,
+    CopyForwardSummary, CorpusSummary, DecontaminationSummary, DroppedPage, LanguageRow,
+    SourceSummary,
 };
+pub use worker::{WORKER_ARGUMENT, serve};

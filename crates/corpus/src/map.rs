@@ -22,7 +22,7 @@ enum Work {
     /// Whole files, by their places in the scan.
     Files(Vec<usize>),
     /// A part of a file.
-    Part { file: usize, number: u32, part: Part },
+    Part { file: usize, number: u32, part: Box<Part> },
 }
 
 /// A file that is not, or not wholly, in units.
@@ -125,7 +125,7 @@ impl Job<'_> {
                 context.cancel.check()?;
                 let part = parts.next(self.unit_bytes)?;
                 let is_last = part.next.is_none();
-                if send.send(Work::Part { file: one.file, number, part }).is_err() {
+                if send.send(Work::Part { file: one.file, number, part: Box::new(part) }).is_err() {
                     return Ok(());
                 }
                 number += 1;
@@ -155,7 +155,7 @@ impl Job<'_> {
                 Work::Part { file, number, part } => {
                     let scanned = &self.files[file];
                     let bytes = part.bytes;
-                    let outcome = extractor.part(scanned, self.pieces[file].clone(), number, part);
+                    let outcome = extractor.part(scanned, self.pieces[file].clone(), number, *part);
                     // Of a compressed file the size on disk is what is counted, in parts.
                     context.progress.advance(bytes.min(scanned.bytes));
                     vec![outcome]

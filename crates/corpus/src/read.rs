@@ -3,21 +3,32 @@
 //! Owns what is text in a format. It normalises nothing and judges nothing but form.
 
 pub(crate) mod csv;
+#[cfg(feature = "documents")]
+mod documents;
 mod entity;
+pub(crate) mod foreign;
 mod html;
 pub(crate) mod json;
 mod markdown;
 mod markup;
+mod pdf;
+mod sniff;
 mod txt;
 mod xml;
 
 use std::path::Path;
 
+use serde::{Deserialize, Serialize};
+
+use foreign::Readers;
+pub use foreign::test_engines;
+pub use pdf::{EngineName, EngineReport};
+
 use crate::decode::{Decoded, read_text};
 use crate::{Format, Reason, Result, SourceConfig};
 
 /// A record as it stands in its file.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RawRecord {
     /// Its number in the file, from 0.
     pub record: u64,
@@ -48,12 +59,24 @@ pub(crate) struct FileRecords {
     pub replaced: u64,
     /// Web pages whose main content was not found and that were taken whole.
     pub fallbacks: u64,
+    /// Pages of a PDF.
+    pub pages: u64,
+    /// Pages, from 1, that are left out, with the reason.
+    pub dropped_pages: Vec<(u64, Reason)>,
     /// The fields or elements of a file in which no record has a configured one.
     pub without_fields: Option<Vec<String>>,
 }
 
 /// Reads `path` as `source` says.
-pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
+pub(crate) fn read(
+    path: &Path,
+    source: &SourceConfig,
+    readers: &Readers<'_>,
+) -> Result<FileRecords> {
+    let mut out = FileRecords::default();
+    if readers.read(path, source, &mut out)? {
+        return Ok(out);
+    }
     let decoded = read_text(path, &source.encoding)?;
     let mut out = FileRecords {
         encoding: decoded.encoding,
@@ -65,7 +88,7 @@ pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
         out.faults.push((0, Reason::BadEncoding));
         return Ok(out);
     }
-    match source.format {
+    match source.format.of_text(&decoded.text) {
         Format::Txt => txt::read(&decoded, source, &mut out),
         Format::Jsonl => json::read(&decoded, source, &mut out),
         Format::Csv => csv::read(path, &decoded, source, &mut out)?,
@@ -74,6 +97,8 @@ pub(crate) fn read(path: &Path, source: &SourceConfig) -> Result<FileRecords> {
         Format::Markdown => {
             whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text, &source.skip))
         }
+        // What is of these formats is no text, and has been read or refused.
+        Format::Auto | Format::Pdf | Format::Hwp | Format::Docx | Format::Epub | Format::Xlsx => {}
     }
     Ok(out)
 }
@@ -93,3 +118,21 @@ fn whole(
         out.records.push(RawRecord { text, ..RawRecord::default() });
     }
 }
+
+impl Format {
+    /// The format of a text: what `auto` takes it for, itself else.
+    fn of_text(self, text: &str) -> Self {
+        let head = text.trim_start();
+        let begins =
+            |mark: &str| head.get(..mark.len()).is_some_and(|head| head.eq_ignore_ascii_case(mark));
+        match self {
+            Self::Auto if begins("<!doctype html") || begins("<html") => Self::Html,
+            Self::Auto if begins("<?xml") => Self::Xml,
+            Self::Auto => Self::Txt,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

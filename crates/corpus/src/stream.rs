@@ -11,6 +11,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::read::foreign::is_foreign;
 use crate::read::{FileRecords, RawRecord};
 use crate::{Format, Reason, RecordUnit, Result, ScannedFile, SourceConfig};
 use bytes::Decoding;
@@ -59,6 +60,8 @@ pub(crate) fn is_streamed(
     let is_large = file.bytes > part_bytes
         || file.bytes > part_bytes / COMPRESSED_SHARE && is_compressed(&file.path)?;
     Ok(is_large
+        // What is no text is refused by name, whole.
+        && !is_foreign(&file.path)?
         && match source.format {
             Format::Csv => true,
             Format::Txt => source.pattern.is_none() && source.unit != RecordUnit::File,

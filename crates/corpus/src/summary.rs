@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bimed_artifact::{AccessTier, SourceLineage};
-use bimed_text::{FoldCounts, IdentifierCounts, LANGUAGES, Language};
+use bimed_text::{FoldCounts, IdentifierCounts, LANGUAGES, Language, StructureCounts};
 use serde::{Deserialize, Serialize};
 
 use crate::{Reason, SourceConfig, Split};
@@ -37,8 +37,27 @@ pub struct SourceSummary {
     pub replaced_chars: u64,
     /// Web pages whose main content was not found and that were taken whole.
     pub html_fallbacks: u64,
+    /// Pages of PDFs.
+    pub pages: u64,
+    /// Pages that are left out.
+    pub dropped_pages: Vec<DroppedPage>,
+    /// Characters that the rules of its profile and its own took out.
+    pub removed_chars: u64,
+    /// What was done to pages and lines.
+    pub structure: StructureCounts,
     /// Identifiers that were found in its records, masked or not.
     pub identifiers: IdentifierCounts,
+}
+
+/// A page of a PDF that is in no document.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedPage {
+    /// The file, relative to its source's path.
+    pub file: String,
+    /// The page, from 1.
+    pub page: u64,
+    /// Why.
+    pub reason: Reason,
 }
 
 impl SourceSummary {
@@ -49,6 +68,10 @@ impl SourceSummary {
         self.records += other.records;
         self.replaced_chars += other.replaced_chars;
         self.html_fallbacks += other.html_fallbacks;
+        self.pages += other.pages;
+        self.dropped_pages.extend(other.dropped_pages.iter().cloned());
+        self.removed_chars += other.removed_chars;
+        self.structure.add(&other.structure);
         self.identifiers.add(&other.identifiers);
         self.partial_files.extend(other.partial_files.iter().cloned());
         for (encoding, count) in &other.encodings {
@@ -182,6 +205,10 @@ impl CorpusSummary {
             let name = &source.name;
             if summary.documents == 0 {
                 warnings.push(format!("source `{name}` gave no document"));
+            }
+            if !summary.dropped_pages.is_empty() {
+                let (dropped, pages) = (summary.dropped_pages.len(), summary.pages);
+                warnings.push(format!("source `{name}`: {dropped} of {pages} pages are left out"));
             }
             if let Some(max_words) = source.max_words
                 && !summary.rejected.contains_key(&Reason::OverQuota)

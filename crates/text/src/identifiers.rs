@@ -327,9 +327,12 @@ fn without_overlaps(mut found: Vec<Identifier>) -> Vec<Identifier> {
     found
 }
 
-/// Whether the character before `at` is no letter, digit or underscore.
+/// Whether the character before `at` is no letter, digit or underscore, nor the end of a token.
 fn begins_word(text: &str, at: usize) -> bool {
-    text[..at].chars().next_back().is_none_or(|before| !before.is_alphanumeric() && before != '_')
+    text[..at]
+        .chars()
+        .next_back()
+        .is_none_or(|before| !before.is_alphanumeric() && !matches!(before, '_' | ']'))
 }
 
 /// Whether no letter, digit or underscore follows `at`.

@@ -1,4 +1,5 @@
-//! Normalisation, script classes, words, sentence bounds, languages and identifiers.
+//! Normalisation, the structure of pages, script classes, words, sentence bounds, languages and
+//! identifiers.
 //!
 //! Owns what a character, a word and a sentence are for every stage. It knows nothing of files,
 //! documents or vocabularies.
@@ -11,6 +12,7 @@ mod identifiers;
 mod language;
 mod script;
 mod sentence;
+mod structure;
 mod word;
 
 pub use fold::normalize_counting;
@@ -23,4 +25,5 @@ pub use language::{
 };
 pub use script::{Script, ScriptCounts};
 pub use sentence::sentences;
+pub use structure::{Section, StructureCounts, StructureOptions, sections, structure};
 pub use word::{ScriptRun, Word, script_runs, words};

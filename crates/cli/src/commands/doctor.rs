@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use bimed_corpus::{EngineName, Format, ReaderConfig, test_engines};
 use bimed_ops::{DeviceError, DeviceKind};
 use fs_err as fs;
 use serde_json::json;
@@ -40,6 +41,7 @@ struct Finding {
 pub(crate) fn doctor(session: &Session) -> anyhow::Result<Exit> {
     let mut findings = machine();
     findings.extend(features());
+    findings.extend(readers());
     let libraries = library_directories();
     findings.extend(cuda_findings(&libraries, &cuda_path()));
     findings.extend([DeviceKind::Cuda(0), DeviceKind::Wgpu].into_iter().filter_map(card));
@@ -113,6 +115,35 @@ fn card(kind: DeviceKind) -> Option<Finding> {
             Some(finding)
         }
     }
+}
+
+/// What reads documents: the formats of this build, and the engines for PDF, which are tried on tiny
+/// Korean files.
+fn readers() -> Vec<Finding> {
+    let mut documents = finding("Word, Excel, EPUB, Hangul", "built in");
+    if !Format::Hwp.is_built_in() {
+        documents.found = "not built in".into();
+        documents.to_do = "build with `--features documents`".into();
+    }
+    let engines = test_engines(&ReaderConfig::default());
+    let engines = engines.into_iter().map(|report| {
+        let mut result = finding(format!("PDF engine {}", report.engine.name()), "reads Korean");
+        if !report.is_trusted() {
+            result.to_do = match report.engine {
+                EngineName::Pdfium => {
+                    "for PDF: build with `--features pdfium`, and put `libpdfium.so` beside `bimed`"
+                }
+                EngineName::Pdftotext => "for PDF: install `poppler-utils` and `poppler-data`",
+            }
+            .into();
+            result.found = match report.is_found {
+                true => format!("does not read {}", report.failed.join(", ")),
+                false => "missing".into(),
+            };
+        }
+        result
+    });
+    std::iter::once(documents).chain(engines).collect()
 }
 
 fn cuda_findings(libraries: &[PathBuf], cuda: &Path) -> Vec<Finding> {

@@ -24,6 +24,12 @@ pub(crate) use new::STARTER;
 
 use crate::failure::{Exit, UsageError};
 
+/// Reads the file that standard input names: what the corpus stage starts this program for.
+pub(crate) fn read_one_file() -> anyhow::Result<Exit> {
+    bimed_corpus::serve(std::io::stdin().lock(), std::io::stdout().lock())?;
+    Ok(Exit::Done)
+}
+
 /// A command whose stage is not there yet says so.
 pub(crate) fn comes_later(command: &str) -> anyhow::Result<Exit> {
     Err(UsageError::new(format!(

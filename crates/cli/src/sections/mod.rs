@@ -228,7 +228,10 @@ impl Corpus {
         }
         let config = composer.read("corpus", &["source"], CorpusConfig::faults);
         (sources.len() == count && count > 0).then_some(())?;
-        Some(Self { sources, config: config? })
+        let mut config = config?;
+        // Foreign files are read by this program, started once more for each.
+        config.readers.worker = std::env::current_exe().ok();
+        Some(Self { sources, config })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Artifact, Context, SourceLineage, Store, hash_file};
-use bimed_corpus::{Job, Share};
+use bimed_corpus::{Job, ReaderConfig, Share};
 use serde_json::Value;
 
 use super::recipe::{Recipe, RecipeBuilder};
@@ -29,6 +29,9 @@ pub(crate) fn recipe(survey: &Survey, corpus: &Corpus) -> anyhow::Result<Recipe>
     placeless.config.decontaminate.clear();
     placeless.config.identifiers.names = None;
     placeless.config.exclude_ids = None;
+    // Where an engine lies and how long it may take decide nothing; which one is tried first may.
+    let pdf_engines = placeless.config.readers.pdf_engines.clone();
+    placeless.config.readers = ReaderConfig { pdf_engines, ..ReaderConfig::default() };
     let mut recipe = RecipeBuilder::new(STAGE, REVISION)
         .config("source", &placeless.sources)
         .config("corpus", &placeless.config)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use bimed_artifact::AccessTier;
-use bimed_text::Language;
+use bimed_text::{Language, StructureOptions};
 use serde::{Deserialize, Serialize};
 
 use super::IdentifierMode;
@@ -13,6 +13,8 @@ use super::IdentifierMode;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
+    /// What each file is by its content: a document, a book, a web page, XML or plain text.
+    Auto,
     /// Plain text, cut by [`SourceConfig::unit`] or [`SourceConfig::pattern`].
     #[default]
     Txt,
@@ -26,6 +28,33 @@ pub enum Format {
     Html,
     /// Markdown, R Markdown and kramdown, with or without front matter.
     Markdown,
+    /// PDF with text in it.
+    Pdf,
+    /// Hangul documents, HWP 5 and HWPX.
+    Hwp,
+    /// Word documents.
+    Docx,
+    /// Books in HTML.
+    Epub,
+    /// Excel workbooks.
+    Xlsx,
+}
+
+impl Format {
+    /// Whether this build has its reader.
+    pub fn is_built_in(self) -> bool {
+        let is_document = matches!(self, Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx);
+        !is_document || cfg!(feature = "documents")
+    }
+
+    /// Whether its files may be text.
+    pub fn is_text(self) -> bool {
+        match self {
+            Self::Auto | Self::Txt | Self::Jsonl | Self::Csv => true,
+            Self::Xml | Self::Html | Self::Markdown => true,
+            Self::Pdf | Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx => false,
+        }
+    }
 }
 
 /// What a document of a plain text file is.
@@ -54,14 +83,40 @@ pub enum Profile {
     Web,
     /// Notes and reports about patients: almost nothing is dropped.
     Clinical,
+    /// The study's cleaning of its chest-CT reports: all but Latin letters, syllables and spaces
+    /// goes, numbers and signs too.
+    #[serde(rename = "paper-ct")]
+    PaperCt,
 }
 
 impl Profile {
     /// How many near copies of one text are kept: reports made from a template are no accident.
     pub fn max_copies(self) -> u32 {
         match self {
-            Self::Clinical => 5,
+            Self::Clinical | Self::PaperCt => 5,
             Self::General | Self::Textbook | Self::Web => 1,
+        }
+    }
+}
+
+impl Profile {
+    /// What is done to pages and lines, unless the source says otherwise.
+    pub fn structure(self) -> StructureOptions {
+        let is_book = self == Self::Textbook;
+        StructureOptions { page_furniture: is_book, contents: is_book, line_breaks: is_book }
+    }
+
+    /// Regular expressions over lines or characters that are taken out.
+    pub fn removes(self) -> &'static [&'static str] {
+        match self {
+            Self::General | Self::Textbook | Self::Clinical => &[],
+            Self::Web => &[
+                r"(?m)^.*(?:무단\s*전재|재배포\s*금지|저작권자\s*[ⓒ©(]).*$",
+                r"(?m)^.{0,40}기자\s*[(\[]?\s*[\w.]+@[\w.]+.*$",
+                r"(?m)^.*(?:All rights reserved|Cookie Policy|Privacy Policy).*$",
+            ],
+            // Source: the study's published code, as described with it; never a default.
+            Self::PaperCt => &[r"[^a-zA-Z가-힣\s]"],
         }
     }
 }
@@ -130,6 +185,12 @@ pub struct SourceConfig {
     pub unit: RecordUnit,
     /// A regular expression over a plain text file; its groups, or its whole match, are the text.
     pub pattern: Option<String>,
+    /// What is done to pages and lines; absent is that of the profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structure: Option<StructureOptions>,
+    /// Regular expressions whose matches are taken out, after those of the profile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
     /// What is done with identifiers of people; absent is `corpus.identifiers.mode`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<IdentifierMode>,
@@ -183,6 +244,8 @@ impl Default for SourceConfig {
             encoding: "auto".into(),
             unit: RecordUnit::File,
             pattern: None,
+            structure: None,
+            remove: Vec::new(),
             identifiers: None,
             removed_marker: None,
             min_chars: None,
@@ -222,6 +285,11 @@ impl SourceConfig {
         {
             fault("language", format!("is `{language}`, expected `ko`, `en` or `mixed`"));
         }
+        if !self.format.is_built_in() {
+            let message = "is a format that this build does not read, expected one built with the \
+                           feature `documents`";
+            fault("format", message.into());
+        }
         if self.text.is_empty() && matches!(self.format, Format::Csv | Format::Jsonl) {
             fault("text", "is empty, expected the columns or fields to take".into());
         }
@@ -233,10 +301,11 @@ impl SourceConfig {
         if crate::decode::label(&self.encoding).is_none() {
             fault("encoding", format!("is `{}`, expected `auto` or an encoding", self.encoding));
         }
-        if let Some(pattern) = &self.pattern
-            && regex::Regex::new(pattern).is_err()
-        {
-            fault("pattern", format!("is `{pattern}`, expected a regular expression"));
+        let patterns = self.pattern.iter().map(|pattern| ("pattern", pattern));
+        for (key, pattern) in patterns.chain(self.remove.iter().map(|one| ("remove", one))) {
+            if regex::Regex::new(pattern).is_err() {
+                fault(key, format!("is `{pattern}`, expected a regular expression"));
+            }
         }
         for (key, is_zero) in
             [("max_words", self.max_words == Some(0)), ("max_copies", self.max_copies == Some(0))]

@@ -12,7 +12,7 @@ use crate::decode::Decoded;
 use crate::{Reason, SourceConfig};
 
 /// Deeper nesting is refused.
-const MAX_DEPTH: usize = 1000;
+pub(super) const MAX_DEPTH: usize = 1000;
 /// Names of elements listed where none is the one looked for.
 const MAX_NAMES: usize = 30;
 
