@@ -1,7 +1,8 @@
 """Writes the tiny Korean PDFs with which `bimed` tests a PDF engine before it is used.
 
 Every file shows "폐렴 CT" in another encoding of its font. The font of the last one is drawn here, box
-by box, so that nothing of anyone else's is in the files.
+by box, so that nothing of anyone else's is in the files. A space is a quarter of a letter wide (glyph
+1, which is also the space of Adobe-Korea1): poppler takes a wider one for the end of a line.
 
     python -m venv venv && venv/bin/pip install fonttools==4.68.0
     venv/bin/python scripts/make_pdf_fixtures.py crates/corpus/src/read/pdf/golden
@@ -60,7 +61,7 @@ def adobe_korea(encoding, codec):
         b" /DescendantFonts [6 0 R] >>" % encoding
     )
     descendant = (
-        b"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /DW 1000 /CIDSystemInfo"
+        b"<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /DW 1000 /W [1 [250]] /CIDSystemInfo"
         b" << /Registry (Adobe) /Ordering (Korea1) /Supplement 1 >> /FontDescriptor 7 0 R >>"
     )
     descriptor = (
@@ -85,7 +86,8 @@ def embedded(with_to_unicode):
         pen.closePath()
         glyphs[name] = pen.glyph()
     builder.setupGlyf(glyphs)
-    builder.setupHorizontalMetrics({name: (1000, 100) for name in names})
+    widths = {name: 250 if name == "g0020" else 1000 for name in names}
+    builder.setupHorizontalMetrics({name: (width, 100) for name, width in widths.items()})
     builder.setupHorizontalHeader(ascent=900, descent=-200)
     builder.setupPost()
     builder.updateHead(created=0, modified=0)
@@ -101,7 +103,7 @@ def embedded(with_to_unicode):
         b" /DescendantFonts [6 0 R]%s >>" % to_unicode
     )
     descendant = (
-        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /ABCDEF+Boxes /DW 1000 /CIDToGIDMap /Identity"
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /ABCDEF+Boxes /DW 1000 /W [1 [250]] /CIDToGIDMap /Identity"
         b" /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >>"
         b" /FontDescriptor 7 0 R >>"
     )

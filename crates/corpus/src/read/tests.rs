@@ -20,7 +20,7 @@ pub(crate) fn pdf(pages: &[&str]) -> Vec<u8> {
         "<< /Type /Font /Subtype /Type0 /BaseFont /HYSMyeongJo-Medium /Encoding /UniKS-UCS2-H \
          /DescendantFonts [4 0 R] >>"
             .to_owned(),
-        "<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /DW 1000 \
+        "<< /Type /Font /Subtype /CIDFontType0 /BaseFont /HYSMyeongJo-Medium /DW 1000 /W [1 [250]] \
          /CIDSystemInfo << /Registry (Adobe) /Ordering (Korea1) /Supplement 1 >> \
          /FontDescriptor 5 0 R >>"
             .to_owned(),
