@@ -16,14 +16,6 @@ use super::foreign::Found;
 use super::sniff::Kind;
 use crate::{Error, Reason, SourceConfig};
 
-#[cfg(test)]
-pub(super) mod tests {
-    pub(crate) use super::container::tests::zipped;
-    pub(crate) use super::epub::tests::book;
-    pub(crate) use super::hwp::tests::hwp5;
-    pub(crate) use super::xlsx::tests::workbook;
-}
-
 /// The kind of an OLE container, by the streams it holds.
 pub(super) fn ole_kind(bytes: &[u8]) -> Kind {
     let Ok(file) = cfb::CompoundFile::open(Cursor::new(bytes)) else {
@@ -91,4 +83,12 @@ pub(super) fn read(
         }
         _ => Err(Reason::UnknownType),
     }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    pub(crate) use super::container::tests::zipped;
+    pub(crate) use super::epub::tests::book;
+    pub(crate) use super::hwp::tests::hwp5;
+    pub(crate) use super::xlsx::tests::workbook;
 }
