@@ -123,16 +123,14 @@ fn readers() -> Vec<Finding> {
     let mut documents = finding("Word, Excel, EPUB, Hangul", "built in");
     if !Format::Hwp.is_built_in() {
         documents.found = "not built in".into();
-        documents.to_do = "build with `--features documents`".into();
+        documents.to_do = "build without `--no-default-features`".into();
     }
     let engines = test_engines(&ReaderConfig::default());
     let engines = engines.into_iter().map(|report| {
         let mut result = finding(format!("PDF engine {}", report.engine.name()), "reads Korean");
         if !report.is_trusted() {
             result.to_do = match report.engine {
-                EngineName::Pdfium => {
-                    "for PDF: build with `--features pdfium`, and put `libpdfium.so` beside `bimed`"
-                }
+                EngineName::Pdfium => "for PDF: put `libpdfium.so` beside `bimed`",
                 EngineName::Pdftotext => "for PDF: install `poppler-utils` and `poppler-data`",
             }
             .into();
