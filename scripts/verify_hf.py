@@ -28,6 +28,7 @@ What is checked (exit status 1 where one fails):
   tokenizer   AutoTokenizer gives the ids of tokenizer.json itself: its config overrides nothing
   ids         equal to the reference's, text by text
   states      hidden, pooler and logits within the tolerance of the reference's (largest |difference|)
+  card        the hub's own reader finds in README.md's `model-index` the figures of eval_results.json
   controls    the tanh GELU and an epsilon of 1e-5 must NOT be within the tolerance
 No text is printed: a text is named by its number.
 """
@@ -43,6 +44,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # the model is a directory: nothing is to be
 import numpy
 import torch
 import transformers
+from huggingface_hub import ModelCard
 from safetensors import safe_open
 from safetensors.numpy import save_file
 from transformers import AutoTokenizer, BertForPreTraining, BertConfig
@@ -228,6 +230,28 @@ def check_controls(report, directory, batch_ids, expected, parts, tolerance, pos
         report.check("control", max(worst.values()) > tolerance, f"{name} must differ: {shown}")
 
 
+def check_card(report, directory):
+    """The card as the hub reads it, held against what the evaluation left."""
+    card = ModelCard.load(directory / "README.md").data
+    if not (directory / "eval_results.json").exists():
+        report.check("card", card.eval_results is None, f"{card.language}, nothing was evaluated")
+        return
+    results = json.loads((directory / "eval_results.json").read_text(encoding="utf-8"))
+    arm = json.loads((directory / "training_manifest.json").read_text(encoding="utf-8"))["arm"]
+    expected = {
+        (row["task"], row.get("split"), f"{row['metric']} ({row['protocol']})"): row["value"]
+        for row in results["rows"]
+        if row["model"] == arm and not row.get("part") and row["value"] is not None
+    }
+    found = {
+        (one.dataset_name, one.dataset_split, one.metric_name): one.metric_value
+        for one in card.eval_results or []
+    }
+    metrics = sorted({one.metric_type for one in card.eval_results or []})
+    same = bool(found) and found == expected and metrics == card.metrics
+    report.check("card", same, f"{card.language}, {len(found)} figures, {len(expected)} expected, {metrics}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("model", type=pathlib.Path)
@@ -248,6 +272,8 @@ def main():
     model, info = load(arguments.model)
     parts = check_load(report, arguments.model, model, info, tensors)
     again = check_bytes(report, arguments.model, model, tensors)
+
+    check_card(report, arguments.model)
 
     batch_ids = encode(report, arguments.model, model, texts)
     reference = None

@@ -53,31 +53,41 @@ pub(crate) fn is_weight(dtype: &str) -> bool {
 
 /// Reads `bytes` bytes of little-endian elements as `f32`; `see` is shown every byte in order.
 ///
-/// The extent must be known to lie inside the file, for that much is allocated at once.
+/// The extent must be known to lie inside the file, for that much is allocated at once. What is `f32`
+/// in the file is read to where it stays: no second copy is made of it.
 pub(crate) fn read_elements(
     reader: &mut impl Read,
     dtype: Dtype,
     bytes: u64,
     mut see: impl FnMut(&[u8]),
 ) -> io::Result<Vec<f32>> {
-    let mut left = bytes as usize;
-    let mut data = Vec::with_capacity(left / dtype.bytes() as usize);
-    let mut buffer = vec![0_u8; CHUNK_BYTES.min(left)];
-    while left > 0 {
-        let chunk = &mut buffer[..left.min(CHUNK_BYTES)];
-        reader.read_exact(chunk)?;
-        left -= chunk.len();
-        see(chunk);
-        let halves = || chunk.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]));
-        match dtype.name() {
-            "F32" => data.extend(
-                chunk.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])),
-            ),
-            "F16" => data.extend(halves().map(f32_from_f16)),
-            _ => data.extend(halves().map(|half| f32::from_bits(u32::from(half) << 16))),
+    let mut data = vec![0.0_f32; (bytes / dtype.bytes()) as usize];
+    let mut read = |bytes: &mut [u8]| reader.read_exact(bytes).map(|()| see(bytes));
+    if dtype.name() == "F32" {
+        for chunk in data.chunks_mut(CHUNK_BYTES / 4) {
+            read(bytemuck::cast_slice_mut(chunk))?;
+            chunk.iter_mut().for_each(|value| *value = from_le(*value));
         }
+        return Ok(data);
+    }
+    let widen = if dtype.name() == "F16" { f32_from_f16 } else { f32_from_bf16 };
+    let mut halves = vec![0_u16; data.len().min(CHUNK_BYTES / 2)];
+    for chunk in data.chunks_mut(CHUNK_BYTES / 2) {
+        let halves = &mut halves[..chunk.len()];
+        read(bytemuck::cast_slice_mut(halves))?;
+        chunk.iter_mut().zip(halves).for_each(|(value, half)| *value = widen(u16::from_le(*half)));
     }
     Ok(data)
+}
+
+/// A number whose bytes were read as they lie in a little-endian file.
+fn from_le(raw: f32) -> f32 {
+    f32::from_bits(u32::from_le(raw.to_bits()))
+}
+
+/// The `f32` of a `bfloat16`, exactly: its upper half.
+fn f32_from_bf16(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
 }
 
 /// The `f32` of a half-precision number (IEEE 754 binary16), exactly.

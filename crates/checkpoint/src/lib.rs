@@ -34,7 +34,7 @@ mod tests;
 pub use accounting::{Accounting, AppliedTensor, MissingTensor, UnusedReason, UnusedTensor};
 pub use apply::{RowMapSummary, apply_row_map};
 pub use bias::BiasFit;
-pub use card::ModelCard;
+pub use card::{CARD_FILE, CardResult, ModelCard};
 pub use config::Dimensions;
 pub use draw::standard_normal;
 pub use error::{ConfigFault, Error, NamedShape, Result, ShapeMismatch};

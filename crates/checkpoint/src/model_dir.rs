@@ -21,9 +21,8 @@ use crate::safetensors::{SafetensorsFile, write_safetensors};
 use crate::shards::Shards;
 use crate::source::{Source, TensorInfo};
 use crate::tensorflow::Bundle;
-use crate::{Dimensions, Error, ModelCard, Part, Result, Weights};
+use crate::{CARD_FILE, Dimensions, Error, ModelCard, Part, Result, Weights};
 
-const CARD_FILE: &str = "README.md";
 /// Keys that speak of the writer's machine or library, or of an element type that is no longer so.
 const DROPPED_KEYS: &[&str] = &["_name_or_path", "transformers_version", "torch_dtype", "dtype"];
 

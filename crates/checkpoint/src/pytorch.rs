@@ -10,14 +10,15 @@ mod objects;
 mod pickle;
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::elements::{CHUNK_BYTES, Dtype, read_elements};
+use crate::elements::{Dtype, read_elements};
 use crate::error::clipped;
 use crate::source::{Source, TensorInfo};
+use crate::weights::copy_plane;
 use crate::{Error, Result};
 use container::{Contents, Place};
 use objects::{Heap, Value, View};
@@ -151,7 +152,7 @@ const MAX_NAME_BYTES: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct PytorchFile {
     path: PathBuf,
-    reader: BufReader<fs::File>,
+    file: fs::File,
     file_bytes: u64,
     tensors: Vec<TensorInfo>,
     views: Vec<Placed>,
@@ -184,8 +185,7 @@ impl PytorchFile {
             tensors.push(TensorInfo { name, dtype: one.dtype.name(), shape, bytes });
             placed.push(one);
         }
-        let reader = BufReader::with_capacity(CHUNK_BYTES, file);
-        Ok(Self { path: path.to_path_buf(), reader, file_bytes, tensors, views: placed })
+        Ok(Self { path: path.to_path_buf(), file, file_bytes, tensors, views: placed })
     }
 }
 
@@ -201,11 +201,11 @@ impl Source for PytorchFile {
     fn read(&mut self, index: usize) -> Result<Vec<f32>> {
         let Placed { view, dtype, place } = &self.views[index];
         let size = dtype.bytes();
-        self.reader.seek(SeekFrom::Start(place.begin + view.offset * size))?;
+        self.file.seek(SeekFrom::Start(place.begin + view.offset * size))?;
         // Only all of a storage has a checksum.
         let expected = place.crc32.filter(|_| view.span * size == place.bytes);
         let mut crc32 = crc32fast::Hasher::new();
-        let data = read_elements(&mut self.reader, *dtype, view.span * size, |bytes| {
+        let data = read_elements(&mut self.file, *dtype, view.span * size, |bytes| {
             if expected.is_some() {
                 crc32.update(bytes);
             }
@@ -225,18 +225,20 @@ impl View {
         if count == 0 || self.is_contiguous() {
             return span;
         }
-        let mut data = Vec::with_capacity(count);
-        let mut place = vec![0; self.shape.len()];
-        for _ in 0..count {
-            let offset: usize = place.iter().zip(&self.strides).map(|(at, by)| at * by).sum();
-            data.push(span[offset]);
-            for axis in (0..place.len()).rev() {
-                place[axis] += 1;
-                if place[axis] < self.shape[axis] {
-                    break;
-                }
-                place[axis] = 0;
-            }
+        let mut data = vec![0.0; count];
+        let num_outer = self.shape.len().saturating_sub(2);
+        let (outer, plane) = self.shape.split_at(num_outer);
+        let strides = &self.strides[num_outer..];
+        // A row is a plane of one row.
+        let (shape, by) = match (plane, strides) {
+            (&[rows, columns], &[down, along]) => ([rows, columns], [down, along]),
+            _ => ([1, count], [0, strides.first().copied().unwrap_or(0)]),
+        };
+        let mut place = vec![0; num_outer];
+        for to in data.chunks_mut(shape[0] * shape[1]) {
+            let begin: usize = place.iter().zip(&self.strides).map(|(at, by)| at * by).sum();
+            copy_plane(&span[begin..], by, shape, to);
+            step(&mut place, outer);
         }
         data
     }
@@ -248,6 +250,17 @@ impl View {
             expected *= axis;
             fits
         })
+    }
+}
+
+/// The next place in `shape`, the last axis first; after the last place, the first one.
+fn step(place: &mut [usize], shape: &[usize]) {
+    for (at, &axis) in place.iter_mut().zip(shape).rev() {
+        *at += 1;
+        if *at < axis {
+            return;
+        }
+        *at = 0;
     }
 }
 
@@ -308,5 +321,37 @@ fn walk(
             })
         }
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn elements_come_in_the_order_of_the_axes_whatever_the_strides(
+            axes in prop::collection::vec((0_usize..70, 0_usize..9), 0..4),
+        ) {
+            let (shape, strides): (Vec<_>, Vec<_>) = axes.into_iter().unzip();
+            let count: usize = shape.iter().product();
+            prop_assume!(count <= 1 << 14);
+            let last = shape.iter().zip(&strides).map(|(&axis, &by)| axis.saturating_sub(1) * by);
+            let span: Vec<f32> = (0..=last.sum()).map(|at| at as f32).collect();
+            let expected: Vec<f32> = (0..count)
+                .map(|number| {
+                    let axes = shape.iter().zip(&strides).rev();
+                    let at = axes.fold((number, 0), |(left, at), (axis, by)| {
+                        (left / axis, at + left % axis * by)
+                    });
+                    at.1 as f32
+                })
+                .collect();
+            let view = View { storage: 0, offset: 0, span: span.len() as u64, shape, strides };
+            let found = if count == 0 { view.gather(Vec::new()) } else { view.gather(span) };
+            prop_assert_eq!(found, expected);
+        }
     }
 }

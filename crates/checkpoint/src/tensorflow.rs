@@ -12,12 +12,12 @@ mod table;
 mod varint;
 
 use std::collections::BTreeMap;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use crate::elements::{CHUNK_BYTES, Dtype, read_elements};
+use crate::elements::{Dtype, read_elements};
 use crate::error::clipped;
 use crate::source::{Source, TensorInfo};
 use crate::{Error, Result};
@@ -163,7 +163,7 @@ pub(crate) struct Bundle {
 #[derive(Debug)]
 struct Shard {
     path: PathBuf,
-    reader: BufReader<fs::File>,
+    file: fs::File,
     bytes: u64,
 }
 
@@ -223,7 +223,7 @@ impl Shard {
     fn open(path: PathBuf) -> Result<Self> {
         let file = fs::File::open(&path)?;
         let bytes = file.metadata()?.len();
-        Ok(Self { path, reader: BufReader::with_capacity(CHUNK_BYTES, file), bytes })
+        Ok(Self { path, file, bytes })
     }
 }
 
@@ -238,10 +238,10 @@ impl Source for Bundle {
 
     fn read(&mut self, index: usize) -> Result<Vec<f32>> {
         let Entry { name, dtype, shard, begin, bytes, crc32c: expected, .. } = &self.places[index];
-        let Shard { path, reader, .. } = &mut self.shards[*shard as usize];
-        reader.seek(SeekFrom::Start(*begin))?;
+        let Shard { path, file, .. } = &mut self.shards[*shard as usize];
+        file.seek(SeekFrom::Start(*begin))?;
         let mut found = 0;
-        let data = read_elements(reader, *dtype, *bytes, |chunk| {
+        let data = read_elements(file, *dtype, *bytes, |chunk| {
             found = crc32c::crc32c_append(found, chunk);
         })?;
         if masked_crc32c(found) != *expected {

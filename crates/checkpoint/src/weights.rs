@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Rows and columns that are transposed at a time.
+/// Rows and columns that are copied at a time.
 const TILE: usize = 32;
 
 /// A tensor on the host.
@@ -32,16 +32,7 @@ impl HostTensor {
     pub(crate) fn transposed(&self) -> Self {
         let [rows, columns] = self.shape[..] else { panic!("{:?} is not of two axes", self.shape) };
         let mut data = vec![0.0; self.data.len()];
-        // Tiles stay in the cache on both sides.
-        for top in (0..rows).step_by(TILE) {
-            for left in (0..columns).step_by(TILE) {
-                for row in top..rows.min(top + TILE) {
-                    for column in left..columns.min(left + TILE) {
-                        data[column * rows + row] = self.data[row * columns + column];
-                    }
-                }
-            }
-        }
+        copy_plane(&self.data, [1, columns], [columns, rows], &mut data);
         Self { shape: vec![columns, rows], data }
     }
 
@@ -49,6 +40,26 @@ impl HostTensor {
     pub fn row(&self, index: usize) -> &[f32] {
         let width: usize = self.shape.iter().skip(1).product();
         &self.data[index * width..(index + 1) * width]
+    }
+}
+
+/// Fills `to`, which is `[rows, columns]` row-major, from the elements of `from` that lie `strides`
+/// apart along each axis.
+pub(crate) fn copy_plane(
+    from: &[f32],
+    strides: [usize; 2],
+    [rows, columns]: [usize; 2],
+    to: &mut [f32],
+) {
+    // Tiles stay in the cache on both sides.
+    for top in (0..rows).step_by(TILE) {
+        for left in (0..columns).step_by(TILE) {
+            for row in top..rows.min(top + TILE) {
+                for column in left..columns.min(left + TILE) {
+                    to[row * columns + column] = from[row * strides[0] + column * strides[1]];
+                }
+            }
+        }
     }
 }
 

@@ -207,6 +207,38 @@ fn a_run_makes_a_model_and_a_second_changes_nothing() {
     }
 }
 
+#[test]
+fn what_a_model_answered_is_in_its_export_and_comes_again_when_it_was_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    write_experiment(directory.path(), 2);
+    let run = |arguments: &[&str]| succeeds(&bimed(directory.path(), arguments).output().unwrap());
+    run(&["export", "tiny.toml"]);
+    let model = directory.path().join("out/tiny/main/model");
+    let answers = model.join("eval_results.json");
+    assert!(!answers.exists(), "nothing is evaluated yet");
+    run(&["run", "tiny.toml"]);
+    let written = files(&model);
+    let results = std::fs::read(directory.path().join("out/tiny/main/eval/results.json")).unwrap();
+    let json = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(json(&written[&answers]), json(&results));
+    let rows = json(&results)["rows"].as_array().unwrap().clone();
+    let is_figure = |row: &&serde_json::Value| row["model"] == "main" && row["value"].is_number();
+    let figures: Vec<&serde_json::Value> = rows.iter().filter(is_figure).collect();
+    assert!(!figures.is_empty());
+    let card = std::fs::read_to_string(model.join("README.md")).unwrap();
+    let head = card.split("\n---\n").next().unwrap();
+    assert_eq!(head.matches("    metrics:\n    - type: ").count(), figures.len(), "{head}");
+    for row in figures {
+        let value = format!("value: {}", row["value"]);
+        assert!(head.lines().any(|line| line.trim() == value), "{row} is not in {head}");
+    }
+    run(&["inspect", "--verify", "out/tiny/main/model"]);
+    // Cut off between the files: an export without what its manifest names is made again, whole.
+    std::fs::remove_file(&answers).unwrap();
+    run(&["run", "tiny.toml"]);
+    assert!(files(&model) == written, "the export is another than before");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_killed_run_ends_in_the_model_of_one_that_was_not() {

@@ -124,6 +124,9 @@ pub(crate) fn run(session: &Session, args: &ExperimentArgs, last: Last) -> anyho
         if last >= Last::Eval && arm.config.eval.is_some() {
             let written = evaluation.make(&stages, &mut workshop)?;
             outputs.push(Output::new(&arm.name, eval::STAGE, written.dir));
+            if arm.config.export.is_some() {
+                export::add_results(&stages, &workshop, &written.results)?;
+            }
             results = Some(written.results);
         }
         if last >= Last::Pretrain && arm.config.transplant.is_some() {

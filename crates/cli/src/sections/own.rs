@@ -112,6 +112,8 @@ pub(crate) struct ExportConfig {
     pub(crate) licence: Option<String>,
     /// The hub's name of the base.
     pub(crate) base_model: Option<String>,
+    /// The hub's names of data sets that the text is from.
+    pub(crate) datasets: Vec<String>,
     /// What the exported tokenizer does to text first.
     pub(crate) normalizer: Normalizer,
     /// Who decided, and when, that a model made from private sources may be handed on.

@@ -8,7 +8,8 @@ use bimed_artifact::{
     AccessTier, FileEntry, create_private_dir, hash_file, sync_dir, write_atomic, write_json_atomic,
 };
 use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
-use bimed_checkpoint::{ModelCard, load_model_dir, save_model_dir};
+use bimed_checkpoint::{CARD_FILE, ModelCard, load_model_dir, save_model_dir};
+use bimed_eval::Results;
 use bimed_vocab::{Tokenizer, save_tokenizer};
 use fs_err as fs;
 
@@ -17,17 +18,19 @@ use super::summaries::Summaries;
 use super::training::trained_model;
 use super::training_manifest::{TRAINING_MANIFEST_FILE, TrainingManifest};
 use super::workshop::Workshop;
-use super::{Stages, card, pretrain, tables, transplant};
+use super::{Stages, card, pretrain, transplant};
 use crate::failure::UsageError;
 use crate::sections::Normalizer;
 
 /// The stage's name.
 pub(crate) const STAGE: &str = "export";
 /// The form of its output.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// What may be done with it.
 const LICENCE_FILE: &str = "LICENSE.md";
+/// What the arm's models answered, where they were asked.
+pub(crate) const EVAL_RESULTS_FILE: &str = "eval_results.json";
 
 /// What an export is.
 #[derive(Debug)]
@@ -80,10 +83,11 @@ pub(crate) fn make(
         let temporary = dir.with_file_name(".model.partial");
         remove(&temporary)?;
         create_private_dir(&temporary)?;
-        let mut card = model_card(stages, &recipe, &summaries);
-        write_model(stages, &model, &temporary, &mut card)?;
+        let drawn = write_model(stages, &model, &temporary)?;
+        let card = card::of_export(stages, &recipe.lineage, &summaries, &drawn, None);
+        write_atomic(&temporary.join(CARD_FILE), card.to_markdown().as_bytes())?;
         write_atomic(&temporary.join(LICENCE_FILE), licence(stages, &recipe).as_bytes())?;
-        let manifest = training_manifest(stages, recipe, &summaries, &temporary)?;
+        let manifest = training_manifest(stages, recipe, &summaries, drawn, &temporary)?;
         write_json_atomic(&temporary.join(TRAINING_MANIFEST_FILE), &manifest)?;
         sync_dir(&temporary)?;
         remove(&dir)?;
@@ -93,25 +97,39 @@ pub(crate) fn make(
     Ok(Exported { dir, is_up_to_date, upload })
 }
 
-/// Writes weights, config, card and tokenizer of `model` into `to`. What a pretraining model lacks is
-/// drawn and named in the card, for `transformers` would draw it anew at every load.
-fn write_model(
+/// Puts what the arm's models answered beside its exported model, and its figures into the card. The
+/// manifest comes last: an export that is cut off here is not complete, and is made again.
+pub(crate) fn add_results(
     stages: &Stages<'_>,
-    model: &Path,
-    to: &Path,
-    card: &mut ModelCard,
+    workshop: &Workshop<'_>,
+    results: &Results,
 ) -> anyhow::Result<()> {
+    let dir = directory(stages);
+    let mut manifest = TrainingManifest::read(&dir)?.context("the model is not exported yet")?;
+    let mut file = serde_json::to_vec_pretty(results)?;
+    file.push(b'\n');
+    let path = dir.join(EVAL_RESULTS_FILE);
+    if path.is_file() && fs::read(&path)? == file {
+        return Ok(());
+    }
+    let summaries = Summaries::read(stages, workshop)?;
+    let drawn = &manifest.drawn;
+    let card = card::of_export(stages, &manifest.lineage, &summaries, drawn, Some(results));
+    write_atomic(&path, &file)?;
+    write_atomic(&dir.join(CARD_FILE), card.to_markdown().as_bytes())?;
+    manifest.files = listed(&dir)?;
+    Ok(write_json_atomic(&dir.join(TRAINING_MANIFEST_FILE), &manifest)?)
+}
+
+/// Writes weights, config and tokenizer of `model` into `to`. What a pretraining model lacks is drawn,
+/// for `transformers` would draw it anew at every load; gives the names of that.
+fn write_model(stages: &Stages<'_>, model: &Path, to: &Path) -> anyhow::Result<Vec<String>> {
     let mut loaded = load_model_dir(model)?;
     let config = BertConfig::from_hugging_face(&loaded.config)?;
     let zeros = BertForPreTraining::zeros(&config, &stages.device.open()?);
     let range = config.initializer_range;
     let drawn = fill_missing(&zeros, &mut loaded.weights, range, stages.seed());
-    if !drawn.is_empty() {
-        card.body += "\nDrawn at random for want of their own, and not trained: ";
-        card.body += &drawn.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-        card.body += ".\n";
-    }
-    save_model_dir(to, &loaded.config, &loaded.weights, card)?;
+    save_model_dir(to, &loaded.config, &loaded.weights, &ModelCard::default())?;
     let tokenizer = Tokenizer::from_dir(model)?;
     let export = stages.experiment().export.clone().unwrap_or_default();
     let mut options = tokenizer.options();
@@ -119,7 +137,8 @@ fn write_model(
     let added: Vec<String> = tokenizer.added_tokens().map(str::to_owned).collect();
     let (tokenizer, _) =
         Tokenizer::new(tokenizer.vocab().clone(), options).with_added_tokens(&added);
-    Ok(save_tokenizer(to, &tokenizer, config.max_position_embeddings)?)
+    save_tokenizer(to, &tokenizer, config.max_position_embeddings)?;
+    Ok(drawn)
 }
 
 /// Refuses to hand on what private sources are in, unless someone signed for it.
@@ -184,52 +203,6 @@ fn upload_command(stages: &Stages<'_>, dir: &Path) -> String {
     format!("hf upload {repository} '{path}' .")
 }
 
-fn model_card(stages: &Stages<'_>, recipe: &Recipe, summaries: &Summaries) -> ModelCard {
-    let experiment = stages.experiment();
-    let export = experiment.export.clone().unwrap_or_default();
-    let mut languages: Vec<String> = summaries
-        .corpus
-        .iter()
-        .flat_map(|corpus| corpus.languages.iter().map(|one| one.language.clone()))
-        .flat_map(|tag| match tag.as_str() {
-            "mixed" => vec!["ko".to_owned(), "en".to_owned()],
-            "ko" | "en" => vec![tag],
-            _ => Vec::new(),
-        })
-        .collect();
-    languages.sort();
-    languages.dedup();
-    let mut body = format!(
-        "The arm `{}` of the experiment `{}`, made with `bimed` {} from the base `{}`.\n\n",
-        stages.arm.name,
-        experiment.experiment.name,
-        env!("CARGO_PKG_VERSION"),
-        base_name(stages),
-    );
-    body += "Where it comes from is in `training_manifest.json`, what may be done with it in \
-             `LICENSE.md`.\n\n";
-    for table in summaries.tables() {
-        body += &table.to_markdown();
-        body.push('\n');
-    }
-    if let Some(pretrain) = &experiment.pretrain {
-        let config = serde_json::to_value(pretrain).unwrap_or_default();
-        body += &tables::settings("Pretraining", &config).to_markdown();
-        body.push('\n');
-    }
-    body += &tables::lineage(&recipe.lineage).to_markdown();
-    ModelCard {
-        title: format!("{} · {}", experiment.experiment.name, stages.arm.name),
-        languages,
-        license: export.licence,
-        base_model: export.base_model,
-        widget: vec!["환자는 chest CT상 both lung에 [MASK] 소견 보임.".to_owned()],
-        pipeline_tag: Some("fill-mask".to_owned()),
-        tags: vec!["bert".to_owned(), "medical".to_owned()],
-        body,
-    }
-}
-
 fn licence(stages: &Stages<'_>, recipe: &Recipe) -> String {
     let mut text = String::from("# What may be done with this model\n\n");
     if let Some(licence) = stages.experiment().export.as_ref().and_then(|e| e.licence.as_ref()) {
@@ -264,17 +237,10 @@ fn training_manifest(
     stages: &Stages<'_>,
     recipe: Recipe,
     summaries: &Summaries,
+    drawn: Vec<String>,
     dir: &Path,
 ) -> anyhow::Result<TrainingManifest> {
     let experiment = stages.experiment();
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let bytes = fs::metadata(&path)?.len();
-        files.push(FileEntry { path: name, bytes, blake3: hash_file(&path)? });
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(TrainingManifest {
         key: recipe.key,
         bimed_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -291,6 +257,23 @@ fn training_manifest(
             "seed": stages.seed(),
             "summary": summaries.pretrain,
         }),
-        files,
+        drawn,
+        files: listed(dir)?,
     })
+}
+
+/// Every file of `dir` but the manifest, sorted.
+fn listed(dir: &Path) -> anyhow::Result<Vec<FileEntry>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name == TRAINING_MANIFEST_FILE {
+            continue;
+        }
+        let bytes = fs::metadata(&path)?.len();
+        files.push(FileEntry { path: name, bytes, blake3: hash_file(&path)? });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
 }

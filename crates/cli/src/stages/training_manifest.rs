@@ -35,6 +35,8 @@ pub(crate) struct TrainingManifest {
     pub(crate) transplant: Value,
     /// `[pretrain]` and what came of it.
     pub(crate) pretrain: Value,
+    /// Tensors that were drawn at random for want of their own.
+    pub(crate) drawn: Vec<String>,
     /// The other files, sorted.
     pub(crate) files: Vec<FileEntry>,
 }

@@ -25,6 +25,7 @@ pub(super) struct Provenance {
     record: Record,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one of them in a run of the program")]
 #[derive(Debug)]
 enum Record {
     Artifact(Manifest),
