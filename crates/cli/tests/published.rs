@@ -164,7 +164,7 @@ fn a_tensorflow_base_and_a_legacy_base_are_transplanted_continued_and_exported()
         for flag in ["do_lower_case", "strip_accents"] {
             assert_eq!(config[flag], false, "{base}: {flag}");
         }
-        let licence = std::fs::read_to_string(model.join("LICENSE.md")).unwrap();
+        let licence = std::fs::read_to_string(model.join("LICENSE")).unwrap();
         assert!(licence.contains("the review board"), "{licence}");
         assert!(model.join("training_manifest.json").is_file());
     }

@@ -40,7 +40,7 @@ pub(crate) fn of_export(
         export::base_name(stages),
     );
     body += "Where it comes from is in `training_manifest.json`, what may be done with it in \
-             `LICENSE.md`.\n\n";
+             `LICENSE`.\n\n";
     let settings = experiment.pretrain.as_ref().map(|pretrain| {
         let config = serde_json::to_value(pretrain).unwrap_or_default();
         tables::settings("Pretraining", &config)

@@ -28,7 +28,7 @@ pub(crate) const STAGE: &str = "export";
 const REVISION: u32 = 3;
 
 /// What may be done with it.
-const LICENCE_FILE: &str = "LICENSE.md";
+const LICENCE_FILE: &str = "LICENSE";
 /// What the arm's models answered, where they were asked.
 pub(crate) const EVAL_RESULTS_FILE: &str = "eval_results.json";
 
