@@ -160,6 +160,10 @@ impl<'a> Job<'a> {
     pub fn merge(&self, out: &Path, context: &Context<'_>) -> Result<CorpusSummary> {
         let (catalog, about) = self.catalog()?;
         bimed_artifact::create_private_dir(out)?;
+        // What an interrupted run decided of these documents stands.
+        if let Ok(decisions) = Decisions::read(out, &about) {
+            return Ok(decisions.summary);
+        }
         let decisions = merge(self, &catalog, &about, context)?;
         decisions.write(out, context)?;
         Ok(decisions.summary)

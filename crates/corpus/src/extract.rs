@@ -16,7 +16,7 @@ use crate::mix::Keyed;
 use crate::near::Signer;
 use crate::read::foreign::Readers;
 use crate::read::{FileRecords, RawRecord, json, read};
-use crate::stream::Part;
+use crate::stream::{Block, Part};
 use crate::summary::language_number;
 use crate::units::{FileReport, Keys, Mark, Outcome, Prepared, Refused, Segment, WithdrawnKey};
 use crate::{
@@ -83,33 +83,24 @@ impl<'a> Extractor<'a> {
 
     /// What a part of `file` gives.
     pub(crate) fn part(&self, file: &ScannedFile, piece: Hash, number: u32, part: Part) -> Outcome {
-        let Part { mut records, lines, next, .. } = part;
         let source = &self.sources[file.source_index];
-        if !lines.is_empty() {
-            self.json(source, &lines, &mut records);
+        let Part { mut records, blocks, next, .. } = part;
+        if !blocks.is_empty() {
+            self.json(source, blocks, &mut records);
         }
-        for record in std::mem::take(&mut records.records) {
-            let replaced = record.text.matches(char::REPLACEMENT_CHARACTER).count();
-            records.replaced += replaced as u64;
-            // Counted only where something was replaced at all.
-            let allowed = || MAX_REPLACED_SHARE * record.text.chars().count() as f64;
-            if replaced > 0 && replaced as f64 > allowed() {
-                records.faults.push((record.record, Reason::BadEncoding));
-            } else {
-                records.records.push(record);
-            }
-        }
+        refuse_unreadable(&mut records);
         let mut outcome = self.records(file, piece, number, records);
         outcome.next = next;
         outcome
     }
 
-    fn json(&self, source: &SourceConfig, lines: &[(u64, String)], out: &mut FileRecords) {
-        let parsed: Vec<FileRecords> = lines
-            .par_chunks(64)
-            .map(|lines| {
+    fn json(&self, source: &SourceConfig, blocks: Vec<Block>, out: &mut FileRecords) {
+        let parsed: Vec<FileRecords> = blocks
+            .into_par_iter()
+            .map(|block| {
                 let mut out = FileRecords::default();
-                let lines = lines.iter().map(|(number, line)| (*number, line.as_str()));
+                let lines: Vec<_> = block.lines().collect();
+                let lines = lines.iter().map(|(number, line)| (*number, line.as_ref()));
                 json::lines(lines, false, source, &mut out);
                 out
             })
@@ -346,6 +337,31 @@ impl Outcome {
         *summary.rejected_words.entry(refused.reason).or_default() += words;
         self.refused.push(refused);
     }
+}
+
+/// Refuses records of which too much could not be decoded.
+fn refuse_unreadable(found: &mut FileRecords) {
+    let replaced: Vec<usize> = found
+        .records
+        .par_iter()
+        .map(|record| record.text.matches(char::REPLACEMENT_CHARACTER).count())
+        .collect();
+    found.replaced += replaced.iter().sum::<usize>() as u64;
+    if found.replaced == 0 {
+        return;
+    }
+    let mut replaced = replaced.into_iter();
+    let faults = &mut found.faults;
+    found.records.retain(|record| {
+        let replaced = replaced.next().unwrap_or(0);
+        // Counted only where something was replaced at all.
+        let is_readable = replaced == 0
+            || replaced as f64 <= MAX_REPLACED_SHARE * record.text.chars().count() as f64;
+        if !is_readable {
+            faults.push((record.record, Reason::BadEncoding));
+        }
+        is_readable
+    });
 }
 
 /// Whether the value of a record's column is its group.

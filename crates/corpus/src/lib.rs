@@ -14,6 +14,7 @@ mod config;
 mod copy_forward;
 mod decode;
 mod decontaminate;
+mod disk;
 mod document;
 mod error;
 mod extract;

@@ -1,7 +1,7 @@
 //! The first pass: files to units, on all processors, in bounded memory.
 //!
-//! One thread reads ahead, the pool extracts, one thread commits; each is at most a unit ahead of
-//! the next. What a journal names already is not done again, within a file too.
+//! One thread reads ahead, the pool extracts, one thread seals and commits; each is at most a unit
+//! ahead of the next. What a journal names already is not done again, within a file too.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -84,11 +84,11 @@ impl Job<'_> {
             &self.keyed,
         )?;
         let (send_work, take_work) = sync_channel(1);
-        let (send_sealed, take_sealed) = sync_channel(1);
+        let (send_content, take_content) = sync_channel(1);
         std::thread::scope(|scope| {
             let reader = scope.spawn(move || self.read_ahead(pending, &send_work, context));
-            let committer = scope.spawn(move || self.commit(&take_sealed, journal, context));
-            let worked = self.work(&extractor, take_work, send_sealed, context);
+            let committer = scope.spawn(move || self.commit(take_content, journal, context));
+            let worked = self.work(&extractor, take_work, send_content, context);
             // The first fault stops the others: what they say then is that a channel closed.
             let read = join(reader);
             let committed = join(committer);
@@ -145,7 +145,7 @@ impl Job<'_> {
         &self,
         extractor: &Extractor<'_>,
         take: Receiver<Work>,
-        send: SyncSender<Sealed>,
+        send: SyncSender<Content>,
         context: &Context<'_>,
     ) -> Result<()> {
         for work in take {
@@ -161,7 +161,7 @@ impl Job<'_> {
                     vec![outcome]
                 }
             };
-            if send.send(Sealed::new(content)?).is_err() {
+            if send.send(content).is_err() {
                 break;
             }
         }
@@ -188,12 +188,12 @@ impl Job<'_> {
 
     fn commit(
         &self,
-        take: &Receiver<Sealed>,
+        take: Receiver<Content>,
         journal: &mut Journal,
         context: &Context<'_>,
     ) -> Result<()> {
-        for sealed in take {
-            let line = sealed.write(&self.units, context)?;
+        for content in take {
+            let line = Sealed::new(content)?.write(&self.units, context)?;
             journal.append(line, context)?;
         }
         Ok(())
@@ -230,7 +230,8 @@ impl Job<'_> {
     }
 }
 
-fn join(thread: std::thread::ScopedJoinHandle<'_, Result<()>>) -> Result<()> {
+/// What `thread` gives; its panic goes on here.
+pub(crate) fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 

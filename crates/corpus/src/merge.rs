@@ -40,7 +40,7 @@ const REASONS: [Reason; 6] = [
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Decisions {
     /// The documents that it is about.
-    about: Hash,
+    pub(crate) about: Hash,
     /// Documents that stand for others, and for how many, ascending.
     duplicates: Vec<(u32, u64)>,
     /// Sentences to cut out of documents, ascending.

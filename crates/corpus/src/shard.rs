@@ -1,13 +1,14 @@
 //! `shard-NNNNN.jsonl.zst`: a document a line, in independent zstd frames.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use bimed_artifact::{AtomicFile, Context, create_private_dir};
+use bimed_artifact::create_private_dir;
 use fs_err as fs;
 use rayon::prelude::*;
 
+use crate::disk::Disk;
 use crate::{Document, Error, Result, ShardConfig};
 
 /// Frames of shards compressed at once.
@@ -20,40 +21,50 @@ type PathOf = Box<dyn Fn(u64) -> PathBuf>;
 struct LineWriter<'a> {
     path: PathOf,
     config: &'a ShardConfig,
-    context: &'a Context<'a>,
+    disk: &'a Disk,
     frames_at_once: usize,
     max_bytes: usize,
     /// Files begun, and bytes of the last.
     files: u64,
     bytes: usize,
-    /// The frame that is being filled, and full ones with the number of their file.
+    /// The frame that is being filled, full ones with the number of their file, and empty ones.
     frame: Vec<u8>,
     full: Vec<(u64, Vec<u8>)>,
-    open: Option<(u64, AtomicFile)>,
+    spare: Vec<Vec<u8>>,
+    /// The file that is being written.
+    open: Option<u64>,
+    /// The first document behind each file that is full, until the file is committed.
+    nexts: BTreeMap<u64, usize>,
 }
 
 impl<'a> LineWriter<'a> {
-    fn new(path: PathOf, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+    fn new(path: PathOf, config: &'a ShardConfig, disk: &'a Disk) -> Self {
         Self {
             path,
             config,
-            context,
+            disk,
             frames_at_once: FRAMES_AT_ONCE,
             max_bytes: config.shard_bytes,
             files: 0,
             bytes: 0,
             frame: Vec::new(),
             full: Vec::new(),
+            spare: Vec::new(),
             open: None,
+            nexts: BTreeMap::new(),
         }
     }
 
-    fn push(&mut self, line: &[u8]) -> Result<()> {
+    /// Adds the line of the document `number`.
+    fn push(&mut self, number: usize, line: &[u8]) -> Result<()> {
         let opens_file = self.files == 0 || self.bytes + line.len() > self.max_bytes;
         if opens_file || self.frame.len() + line.len() > self.config.frame_bytes {
             self.end_frame();
         }
         if opens_file {
+            if let Some(full) = self.files.checked_sub(1) {
+                self.nexts.insert(full, number);
+            }
             self.files += 1;
             self.bytes = 0;
         }
@@ -64,35 +75,42 @@ impl<'a> LineWriter<'a> {
 
     fn end_frame(&mut self) {
         if !self.frame.is_empty() {
-            self.full.push((self.files - 1, std::mem::take(&mut self.frame)));
+            let empty = self.spare.pop().unwrap_or_default();
+            self.full.push((self.files - 1, std::mem::replace(&mut self.frame, empty)));
         }
     }
 
     fn flush(&mut self) -> Result<()> {
         let level = self.config.level;
-        let compressed: Vec<(u64, Vec<u8>)> = std::mem::take(&mut self.full)
-            .into_par_iter()
-            .map(|(file, lines)| Ok((file, zstd::bulk::compress(&lines, level)?)))
-            .collect::<Result<_>>()?;
+        let compressed: Vec<(u64, Vec<u8>)> = self
+            .full
+            .par_iter()
+            .map_init(
+                || zstd::bulk::Compressor::new(level),
+                |compressor, (file, lines)| {
+                    let compressor = compressor.as_mut().map_err(|error| error.kind())?;
+                    Ok((*file, compressor.compress(lines)?))
+                },
+            )
+            .collect::<std::io::Result<_>>()?;
+        for (_, mut frame) in self.full.drain(..) {
+            frame.clear();
+            self.spare.push(frame);
+        }
         for (number, bytes) in compressed {
-            if self.open.as_ref().is_some_and(|(open, _)| *open != number) {
+            if self.open.is_some_and(|open| open != number) {
                 self.end_file()?;
             }
-            if self.open.is_none() {
-                self.open = Some((number, AtomicFile::create(&(self.path)(number))?));
-            }
-            if let Some((_, file)) = &mut self.open {
-                file.write_all(&bytes)?;
-            }
+            self.open = Some(number);
+            self.disk.write((self.path)(number), bytes)?;
         }
         Ok(())
     }
 
     fn end_file(&mut self) -> Result<()> {
-        if let Some((_, file)) = self.open.take() {
-            file.commit_watched(self.context.progress)?;
-        }
-        Ok(())
+        let Some(number) = self.open.take() else { return Ok(()) };
+        let next = self.nexts.remove(&number).map(|next| (number, next));
+        self.disk.commit((self.path)(number), next)
     }
 
     /// Ends the last file; gives how many there are.
@@ -104,19 +122,27 @@ impl<'a> LineWriter<'a> {
     }
 }
 
+/// The name of a shard.
+pub(crate) fn shard_name(number: u64) -> String {
+    format!("shard-{number:05}.jsonl.zst")
+}
+
 /// Writes `shard-NNNNN.jsonl.zst`.
 pub(crate) struct ShardWriter<'a>(LineWriter<'a>);
 
 impl<'a> ShardWriter<'a> {
-    pub(crate) fn new(out: &Path, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
+    /// Goes on behind the first `written` shards.
+    pub(crate) fn new(out: &Path, config: &'a ShardConfig, disk: &'a Disk, written: u64) -> Self {
         let out = out.to_path_buf();
-        let path = move |number| out.join(format!("shard-{number:05}.jsonl.zst"));
-        Self(LineWriter::new(Box::new(path), config, context))
+        let path = move |number| out.join(shard_name(number));
+        let mut lines = LineWriter::new(Box::new(path), config, disk);
+        (lines.files, lines.bytes) = (written, config.shard_bytes);
+        Self(lines)
     }
 
-    /// Adds a line, its line feed included.
-    pub(crate) fn push(&mut self, line: &[u8]) -> Result<()> {
-        self.0.push(line)
+    /// Adds the line of the document `number`, its line feed included.
+    pub(crate) fn push(&mut self, number: usize, line: &[u8]) -> Result<()> {
+        self.0.push(number, line)
     }
 
     /// Ends the last shard; gives how many there are.
@@ -129,27 +155,27 @@ impl<'a> ShardWriter<'a> {
 pub(crate) struct RejectedWriter<'a> {
     dir: PathBuf,
     config: &'a ShardConfig,
-    context: &'a Context<'a>,
+    disk: &'a Disk,
     reasons: BTreeMap<String, LineWriter<'a>>,
 }
 
 impl<'a> RejectedWriter<'a> {
-    pub(crate) fn new(dir: &Path, config: &'a ShardConfig, context: &'a Context<'a>) -> Self {
-        Self { dir: dir.to_path_buf(), config, context, reasons: BTreeMap::new() }
+    pub(crate) fn new(dir: &Path, config: &'a ShardConfig, disk: &'a Disk) -> Self {
+        Self { dir: dir.to_path_buf(), config, disk, reasons: BTreeMap::new() }
     }
 
     /// Adds a line, its line feed included.
     pub(crate) fn push(&mut self, reason: &str, line: &[u8]) -> Result<()> {
         if let Some(writer) = self.reasons.get_mut(reason) {
-            return writer.push(line);
+            return writer.push(0, line);
         }
         create_private_dir(&self.dir)?;
         let file = self.dir.join(format!("{reason}.jsonl.zst"));
         let path = Box::new(move |_| file.clone());
-        let mut writer = LineWriter::new(path, self.config, self.context);
+        let mut writer = LineWriter::new(path, self.config, self.disk);
         // One file a reason, and one frame of each in memory.
         (writer.max_bytes, writer.frames_at_once) = (usize::MAX, 1);
-        self.reasons.entry(reason.to_owned()).or_insert(writer).push(line)
+        self.reasons.entry(reason.to_owned()).or_insert(writer).push(0, line)
     }
 
     pub(crate) fn finish(self) -> Result<()> {

@@ -6,7 +6,9 @@
 mod bytes;
 mod rows;
 
-use std::io::{BufRead, BufReader};
+use std::borrow::Cow;
+use std::io::{BufRead, Read};
+use std::ops::Range;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,9 @@ use rows::Rows;
 const MAX_RECORD_BYTES: usize = 64 << 20;
 /// Bytes of the beginning of a JSON file by which lines of values are told from one value.
 const PROBED_BYTES: u64 = 1 << 20;
+/// Bytes of a [`Block`], unless a line is longer. A small one is room that was used before, and
+/// clearing new pages costs more than reading does.
+const BLOCK_BYTES: usize = 256 << 10;
 /// A compressed file of this share of a part is taken for one that holds more than a part.
 const COMPRESSED_SHARE: u64 = 8;
 
@@ -41,11 +46,27 @@ pub(crate) struct Part {
     /// Records that are read, and what is known of them all.
     pub records: FileRecords,
     /// Lines of JSON, still to be read.
-    pub lines: Vec<(u64, String)>,
+    pub blocks: Vec<Block>,
     /// Where the next part begins; nothing where the file ends.
     pub next: Option<Cursor>,
     /// Bytes, decoded.
     pub bytes: u64,
+}
+
+/// Some lines of JSON: what one thread reads at once.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    text: Vec<u8>,
+    /// Each with its number and its place in [`Self::text`].
+    lines: Vec<(u64, Range<usize>)>,
+}
+
+impl Block {
+    /// The lines, each with its number.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, Cow<'_, str>)> {
+        let line = |place: &Range<usize>| String::from_utf8_lossy(&self.text[place.clone()]);
+        self.lines.iter().map(move |(number, place)| (*number, line(place)))
+    }
 }
 
 /// Whether `file` is read in parts of `part_bytes`.
@@ -71,7 +92,6 @@ pub(crate) fn is_streamed(
 }
 
 fn is_compressed(path: &Path) -> Result<bool> {
-    use std::io::Read;
     let mut magic = Vec::new();
     fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
     Ok(magic.starts_with(&[0x1F, 0x8B]) || magic.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]))
@@ -79,7 +99,6 @@ fn is_compressed(path: &Path) -> Result<bool> {
 
 /// Whether the file's first line is a value of its own, with another after it.
 fn begins_with_lines(path: &Path, source: &SourceConfig) -> Result<bool> {
-    use std::io::Read;
     let mut begin = Vec::new();
     Decoding::open(path, source, 0, "")?.take(PROBED_BYTES).read_to_end(&mut begin)?;
     let lines = begin.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
@@ -110,7 +129,8 @@ struct Item {
 
 enum Kind {
     Record(RawRecord),
-    Line(String),
+    /// What [`Lines::buffer`] holds.
+    Line,
     Fault(Reason),
 }
 
@@ -124,11 +144,12 @@ impl<'a> Parts<'a> {
         let records = match source.format {
             Format::Csv => Records::Rows(Box::new(Rows::open(path, source, decoding, cursor)?)),
             format => Records::Lines(Lines {
-                reader: BufReader::with_capacity(1 << 20, decoding),
+                reader: decoding,
                 by_paragraph: format == Format::Txt && source.unit == RecordUnit::Paragraph,
                 is_json: format == Format::Jsonl,
                 byte: cursor.byte,
                 record: cursor.record,
+                buffer: Vec::new(),
             }),
         };
         Ok(Self { source, records, ahead: None })
@@ -165,7 +186,7 @@ impl<'a> Parts<'a> {
                 break;
             }
             last = last.max(Some(item.number));
-            part.push(item);
+            part.push(item, &self.records);
         }
         let decoding = self.records.decoding();
         if decoding.is_binary {
@@ -186,11 +207,25 @@ impl<'a> Parts<'a> {
 }
 
 impl Part {
-    fn push(&mut self, item: Item) {
+    /// Adds what `records` gave last.
+    fn push(&mut self, item: Item, records: &Records) {
         match item.kind {
             Kind::Record(record) => self.records.records.push(record),
-            Kind::Line(line) => self.lines.push((item.number, line)),
+            Kind::Line => self.push_line(item.number, records.line()),
             Kind::Fault(reason) => self.records.faults.push((item.number, reason)),
+        }
+    }
+
+    fn push_line(&mut self, number: u64, line: &[u8]) {
+        let is_full = |block: &Block| block.text.len() + line.len() > BLOCK_BYTES;
+        if self.blocks.last().is_none_or(is_full) {
+            let text = Vec::with_capacity(BLOCK_BYTES.max(line.len()));
+            self.blocks.push(Block { text, lines: Vec::new() });
+        }
+        if let Some(block) = self.blocks.last_mut() {
+            let begin = block.text.len();
+            block.text.extend_from_slice(line);
+            block.lines.push((number, begin..block.text.len()));
         }
     }
 
@@ -199,7 +234,7 @@ impl Part {
         self.records.partial = true;
         self.records.records.retain(|record| record.record != number);
         self.records.faults.retain(|fault| fault.0 != number);
-        self.lines.retain(|line| line.0 != number);
+        self.blocks.iter_mut().for_each(|block| block.lines.retain(|line| line.0 != number));
         self.records.faults.push((number, reason));
     }
 }
@@ -215,7 +250,15 @@ impl Records {
     fn decoding(&self) -> &Decoding {
         match self {
             Self::Rows(rows) => rows.decoding(),
-            Self::Lines(lines) => lines.reader.get_ref(),
+            Self::Lines(lines) => &lines.reader,
+        }
+    }
+
+    /// The line of JSON that was read last.
+    fn line(&self) -> &[u8] {
+        match self {
+            Self::Rows(_) => &[],
+            Self::Lines(lines) => &lines.buffer,
         }
     }
 
@@ -241,51 +284,87 @@ impl Records {
 
 /// Lines, or what is between blank ones.
 struct Lines {
-    reader: BufReader<Decoding>,
+    reader: Decoding,
     by_paragraph: bool,
     is_json: bool,
     byte: u64,
     record: u64,
+    /// The line that was read last, without its end; empty where it is blank or too long.
+    buffer: Vec<u8>,
 }
 
 impl Lines {
     fn next(&mut self) -> Result<Option<Item>> {
+        if self.by_paragraph {
+            return self.paragraph();
+        }
+        loop {
+            let begin = self.byte;
+            let Some(is_too_long) = self.line()? else { return Ok(None) };
+            let number = self.record;
+            self.record += 1;
+            let kind = if is_too_long {
+                Kind::Fault(Reason::TooLarge)
+            } else if self.buffer.is_empty() {
+                continue;
+            } else if self.is_json {
+                Kind::Line
+            } else {
+                Kind::record(number, String::from_utf8_lossy(&self.buffer).into_owned())
+            };
+            return Ok(Some(Item { begin, number, kind }));
+        }
+    }
+
+    fn paragraph(&mut self) -> Result<Option<Item>> {
         let mut text = String::new();
         let mut begin = self.byte;
-        loop {
-            let mut line = Vec::new();
-            let read = self.reader.read_until(b'\n', &mut line)?;
-            let is_end = read == 0;
-            let is_blank = line.trim_ascii().is_empty();
-            self.byte += read as u64;
-            if self.by_paragraph && !is_blank {
-                text.push_str(trimmed(&line).as_ref());
+        let mut is_too_large = false;
+        while let Some(is_too_long) = self.line()? {
+            is_too_large |= is_too_long;
+            if !self.buffer.is_empty() {
+                text.push_str(&String::from_utf8_lossy(&self.buffer));
                 text.push('\n');
                 if text.len() < MAX_RECORD_BYTES {
                     continue;
                 }
             }
-            let number = self.record;
-            if is_end && text.is_empty() {
-                return Ok(None);
+            if is_too_large || !text.is_empty() {
+                break;
             }
-            if self.by_paragraph {
-                if text.is_empty() {
-                    begin = self.byte;
-                    continue;
-                }
-                self.record += 1;
-                return Ok(Some(Item { begin, number, kind: Kind::record(number, text) }));
-            }
-            self.record += 1;
-            if is_blank {
-                begin = self.byte;
-                continue;
-            }
-            let line = trimmed(&line).into_owned();
-            let kind = if self.is_json { Kind::Line(line) } else { Kind::record(number, line) };
-            return Ok(Some(Item { begin, number, kind }));
+            begin = self.byte;
         }
+        if is_too_large {
+            self.record += 1;
+            let kind = Kind::Fault(Reason::TooLarge);
+            return Ok(Some(Item { begin, number: self.record - 1, kind }));
+        }
+        if text.is_empty() {
+            return Ok(None);
+        }
+        self.record += 1;
+        let number = self.record - 1;
+        Ok(Some(Item { begin, number, kind: Kind::record(number, text) }))
+    }
+
+    /// Reads the next line; whether it is longer than a record may be.
+    fn line(&mut self) -> Result<Option<bool>> {
+        self.buffer.clear();
+        let mut limited = (&mut self.reader).take(MAX_RECORD_BYTES as u64);
+        let mut read = limited.read_until(b'\n', &mut self.buffer)?;
+        if read == 0 {
+            return Ok(None);
+        }
+        let is_too_long = read == MAX_RECORD_BYTES && !self.buffer.ends_with(b"\n");
+        if is_too_long {
+            read += self.reader.skip_until(b'\n')?;
+        }
+        self.byte += read as u64;
+        let is_blank = self.buffer.trim_ascii().is_empty();
+        let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        let length = line.strip_suffix(b"\r").unwrap_or(line).len();
+        self.buffer.truncate(if is_blank || is_too_long { 0 } else { length });
+        Ok(Some(is_too_long))
     }
 }
 
@@ -293,11 +372,6 @@ impl Kind {
     fn record(record: u64, text: String) -> Self {
         Self::Record(RawRecord { record, text, ..RawRecord::default() })
     }
-}
-
-fn trimmed(line: &[u8]) -> std::borrow::Cow<'_, str> {
-    let line = line.strip_suffix(b"\n").unwrap_or(line);
-    String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The bytes of a file as UTF-8, decompressed and decoded as they are read.
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use encoding_rs::{Decoder, EUC_KR, Encoding, UTF_8};
@@ -26,6 +26,8 @@ pub(crate) struct Decoding {
     /// Decoded and not yet taken.
     ready: Vec<u8>,
     taken: usize,
+    /// The room for what is read next: clearing new pages costs more than reading does.
+    raw: Vec<u8>,
     /// Whether the compressed stream ended before its end.
     pub(crate) is_partial: bool,
     /// Whether the content is no text.
@@ -72,6 +74,7 @@ impl Decoding {
             has_ended: false,
             ready: Vec::new(),
             taken: 0,
+            raw: Vec::new(),
             is_partial: false,
             is_binary: false,
         };
@@ -85,7 +88,8 @@ impl Decoding {
     }
 
     fn fill(&mut self) -> io::Result<()> {
-        let mut raw = vec![0; CHUNK_BYTES];
+        let mut raw = std::mem::take(&mut self.raw);
+        raw.resize(CHUNK_BYTES, 0);
         let length = match read_full(&mut self.inner, &mut raw) {
             Ok(length) => length,
             // What came before the fault is kept.
@@ -109,11 +113,11 @@ impl Decoding {
             self.encoding = Some(tell(&raw));
         }
         self.taken = 0;
-        match self.encoding {
-            None => self.ready = raw,
-            Some(encoding) if encoding == UTF_8 => self.ready = raw,
+        match self.encoding.filter(|encoding| *encoding != UTF_8) {
+            None => std::mem::swap(&mut self.ready, &mut raw),
             Some(encoding) => self.decode(encoding, &raw),
         }
+        self.raw = raw;
         self.is_binary |= self.ready.iter().filter(|byte| **byte == 0).count() > MAX_NULS;
         Ok(())
     }
@@ -122,23 +126,30 @@ impl Decoding {
         let decoder =
             self.decoder.get_or_insert_with(|| encoding.new_decoder_without_bom_handling());
         let room = decoder.max_utf8_buffer_length(raw.len()).unwrap_or(4 * CHUNK_BYTES);
-        self.ready = vec![0; room];
+        self.ready.clear();
+        self.ready.resize(room, 0);
         let (_, _, written, _) = decoder.decode_to_utf8(raw, &mut self.ready, self.has_ended);
         self.ready.truncate(written);
     }
 }
 
-impl Read for Decoding {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.ready.len() {
-            if self.has_ended {
-                return Ok(0);
-            }
+impl BufRead for Decoding {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        while self.taken == self.ready.len() && !self.has_ended {
             self.fill()?;
         }
-        let length = out.len().min(self.ready.len() - self.taken);
-        out[..length].copy_from_slice(&self.ready[self.taken..self.taken + length]);
-        self.taken += length;
+        Ok(&self.ready[self.taken..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.taken = (self.taken + amount).min(self.ready.len());
+    }
+}
+
+impl Read for Decoding {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let length = self.fill_buf()?.read(out)?;
+        self.consume(length);
         Ok(length)
     }
 }

@@ -40,9 +40,10 @@ impl File {
         let mut cursor = Some(Cursor::default());
         while let Some(begin) = cursor {
             let part = Parts::open(&path, &self.source, &begin).unwrap().next(part_bytes).unwrap();
+            let lines = part.blocks.iter().flat_map(Block::lines);
+            records.extend(lines.map(|(number, line)| (number, line.into_owned())));
             let read = part.records.records.into_iter();
             records.extend(read.map(|record| (record.record, record.text)));
-            records.extend(part.lines);
             faults.extend(part.records.faults);
             parts += 1;
             cursor = part.next;
@@ -109,6 +110,20 @@ fn an_open_quote_and_rows_of_another_width_are_told_apart() {
     let (records, faults, _) = file.read(text.as_bytes(), 60);
     assert_eq!(records.len(), 3);
     assert_eq!(faults, [(3, Reason::BadRecord), (4, Reason::UnclosedQuote)]);
+}
+
+#[test]
+fn a_line_that_does_not_end_is_refused_and_the_next_is_read() {
+    let mut file = File::new(Format::Txt);
+    let mut bytes = vec![b'x'; MAX_RECORD_BYTES + 10];
+    bytes.extend("\n폐렴 CT\n".as_bytes());
+    let (records, faults, _) = file.read(&bytes, u64::MAX);
+    assert_eq!(records, [(1, "폐렴 CT".to_owned())]);
+    assert_eq!(faults, [(0, Reason::TooLarge)]);
+    file.source.unit = RecordUnit::Paragraph;
+    let (records, faults, _) = file.read(&[&bytes, "\n\n다음".as_bytes()].concat(), u64::MAX);
+    assert_eq!(records, [(1, "폐렴 CT\n".to_owned()), (2, "다음\n".to_owned())]);
+    assert_eq!(faults, [(0, Reason::TooLarge)]);
 }
 
 #[test]

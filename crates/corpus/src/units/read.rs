@@ -145,17 +145,25 @@ impl Catalog {
     pub(crate) fn rows(&self, section: Section, numbers: &[usize]) -> Result<Vec<u8>> {
         let width = section.bytes();
         let mut bytes = vec![0; numbers.len() * width];
+        let mut rest = bytes.as_mut_slice();
         let mut open: Option<(usize, fs::File)> = None;
-        for (number, row) in numbers.iter().zip(bytes.chunks_exact_mut(width)) {
-            let run = self.run(*number);
+        // What lies in a row is read at once.
+        for neighbours in numbers.chunk_by(|a, b| *b == a + 1 && !self.begins_run(*b)) {
+            let run = self.run(neighbours[0]);
             if open.as_ref().is_none_or(|(unit, _)| *unit != run.unit) {
                 open = Some((run.unit, fs::File::open(self.path(run.unit))?));
             }
             let Some((_, file)) = &mut open else { continue };
-            file.seek(SeekFrom::Start(self.row(run, section, *number)))?;
-            file.read_exact(row)?;
+            file.seek(SeekFrom::Start(self.row(run, section, neighbours[0])))?;
+            let (rows, after) = rest.split_at_mut(neighbours.len() * width);
+            file.read_exact(rows)?;
+            rest = after;
         }
         Ok(bytes)
+    }
+
+    fn begins_run(&self, number: usize) -> bool {
+        self.run(number).first == number
     }
 
     /// The keys of the documents `numbers`, ascending.

@@ -183,16 +183,21 @@ fn compress<T: Sync>(
             (first, size) = (number + 1, 0);
         }
     }
-    ranges
+    let compressor = || {
+        let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+        compressor.include_checksum(true)?;
+        std::io::Result::Ok(compressor)
+    };
+    let compressed: std::io::Result<_> = ranges
         .into_par_iter()
-        .map(|range| {
+        .map_init(compressor, |compressor, range| {
             let mut raw = Vec::new();
             write(&items[range.clone()], &mut raw);
-            let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-            compressor.include_checksum(true)?;
+            let compressor = compressor.as_mut().map_err(|error| error.kind())?;
             Ok((range, Compressed { bytes: compressor.compress(&raw)?, raw: raw.len() }))
         })
-        .collect()
+        .collect();
+    Ok(compressed?)
 }
 
 fn sections(

@@ -189,6 +189,32 @@ fn a_cancelled_build_keeps_its_units_and_goes_on() {
 
 #[cfg(unix)]
 #[test]
+fn shards_that_were_written_before_a_kill_stand() {
+    use std::os::unix::fs::MetadataExt;
+    let (dir, reference) = reference();
+    let out = dir.path().join("shards");
+    let shard = out.join("shard-00001.jsonl.zst");
+    let mut point = 20;
+    // The units stand from run to run, so that each gets further than the one before.
+    while !shard.exists() || !out.join("written.jsonl").exists() {
+        let status = start(&orders(dir.path(), "shards", Some(point))).wait().unwrap();
+        assert!(!status.success(), "the build ended before two shards were seen");
+        point += 1;
+    }
+    let noted = fs::read_to_string(out.join("written.jsonl")).unwrap().lines().count();
+    let files = || -> Vec<(u64, i64)> {
+        let path = |number| out.join(format!("shard-{number:05}.jsonl.zst"));
+        let of = |number| fs::metadata(path(number)).map(|file| (file.ino(), file.mtime_nsec()));
+        (0..noted).map(|number| of(number).unwrap()).collect()
+    };
+    let before = files();
+    assert!(noted > 0);
+    check_goes_on(dir.path(), "shards", &reference);
+    assert_eq!(files(), before);
+}
+
+#[cfg(unix)]
+#[test]
 fn a_full_disk_is_an_error_and_the_build_goes_on_once_there_is_room() {
     let (dir, reference) = reference();
     let full = Orders { max_file_bytes: Some(3_000), ..orders(dir.path(), "full", None) };
