@@ -16,10 +16,12 @@ mod cpu;
 mod device;
 mod dropout;
 mod entropy;
+mod fault;
 mod ids;
 mod mixed;
 mod record;
 mod reference;
+mod tuning;
 
 pub use adamw::{AdamWParameters, AdamWState};
 #[cfg(feature = "flex")]
@@ -27,9 +29,11 @@ pub use cpu::FusedCpu;
 pub use device::{DeviceError, DeviceKind, Precision};
 pub use dropout::{Dropout, philox4x32};
 pub use entropy::CrossEntropy;
+pub use fault::{DeviceFault, out_of_memory_is_an_error};
 pub use ids::{Packing, TokenIds};
 pub use mixed::Mixed;
 pub use reference::Reference;
+pub use tuning::{Tuning, TuningError};
 
 use burn::tensor::{Int, Tensor};
 
@@ -190,5 +194,13 @@ pub trait BertOps: std::fmt::Debug + Send + Sync {
     /// each gradient: `[elements]` → `[1]`
     fn grad_norm(&self, gradients: &[Tensor<1>]) -> Tensor<1> {
         reference::grad_norm(gradients)
+    }
+
+    /// The elements of an f32 tensor: where the program waits for the device.
+    ///
+    /// # Errors
+    /// When something that they depend on was not computed, for want of memory first of all.
+    fn read(&self, tensor: Tensor<1>) -> Result<Vec<f32>, DeviceFault> {
+        fault::read(tensor)
     }
 }

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Hash, create_private_dir, sync_dir, write_json_atomic};
-use bimed_bert::{BertForPreTraining, to_weights};
+use bimed_bert::{BertForPreTraining, device_of, to_weights};
 use bimed_checkpoint::{ModelCard, Weights, read_safetensors, save_model_dir, write_safetensors};
+use bimed_ops::Tuning;
 use bimed_vocab::{BERT_MAX_LENGTH, Tokenizer, save_tokenizer};
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,8 @@ use crate::{Cursor, Error, Result};
 pub const CHECKPOINTS_DIR: &str = "checkpoints";
 /// The moments' file in a checkpoint.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// The file of what the device's tuning chose, in a checkpoint; on the processor there is none.
+pub const TUNING_FILE: &str = "tuning.db";
 /// The state's file in a checkpoint.
 pub const STATE_FILE: &str = "state.json";
 
@@ -83,6 +86,7 @@ impl Checkpoints {
         save_model_dir(&temporary, &self.config, &to_weights(model), &self.card)?;
         save_tokenizer(&temporary, &self.tokenizer, self.max_length())?;
         write_safetensors(&temporary.join(OPTIMIZER_FILE), &optimizer.to_weights(model))?;
+        Tuning::save(&device_of(model).inner(), &temporary.join(TUNING_FILE))?;
         write_json_atomic(&temporary.join(STATE_FILE), state)?;
         sync_dir(&temporary)?;
         let target = self.path(state.step);

@@ -80,6 +80,22 @@ pub enum Error {
         /// The step.
         step: u64,
     },
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] bimed_ops::DeviceFault),
+    /// What the device's tuning chose could not be kept or found again.
+    #[error(transparent)]
+    Tuning(#[from] bimed_ops::TuningError),
+    /// A micro-batch that the device has no memory for.
+    #[error("`pretrain.micro_batch_tokens` is `{found}`: {fault}")]
+    OutOfMemory {
+        /// Tokens on the device at a time, as asked for.
+        found: usize,
+        /// What the device said.
+        fault: bimed_ops::DeviceFault,
+        /// The largest that was tried and fits, where any does.
+        fits: Option<usize>,
+    },
     /// A checkpoint's state that this version does not write.
     #[error("{path}:{line}:{column}: not the state of a run of this version")]
     State {
@@ -116,6 +132,15 @@ impl Error {
             Self::NotFinite { .. } => Some(
                 "lower `pretrain.optimizer.learning_rate` or lengthen the warm-up; the last \
                  checkpoint stands"
+                    .into(),
+            ),
+            Self::OutOfMemory { fits: Some(fits), .. } => Some(format!(
+                "`pretrain.micro_batch_tokens = {fits}` was tried and fits; a step stays as large, \
+                 in more micro-batches"
+            )),
+            Self::OutOfMemory { fits: None, .. } => Some(
+                "one sample does not fit: lower `pretrain.sequence_length`, or free the device of \
+                 what else runs on it"
                     .into(),
             ),
             Self::OtherRun { .. } => Some("begin again with `--fresh`".into()),

@@ -12,6 +12,7 @@ mod checkpoint;
 mod config;
 mod data;
 mod error;
+mod fitting;
 mod optimizer;
 mod pretrain;
 mod run_log;
@@ -19,7 +20,9 @@ mod schedule;
 mod trainer;
 mod validate;
 
-pub use checkpoint::{CHECKPOINTS_DIR, Checkpoints, OPTIMIZER_FILE, STATE_FILE, TrainState};
+pub use checkpoint::{
+    CHECKPOINTS_DIR, Checkpoints, OPTIMIZER_FILE, STATE_FILE, TUNING_FILE, TrainState,
+};
 pub use config::{
     Decay, Fault, HeadConfig, Length, OptimizerConfig, Precision, PretrainConfig, ScheduleConfig,
 };

@@ -1,23 +1,25 @@
 //! One pretraining run from a token store and a model directory to a model directory.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use bimed_artifact::{Context, Hash};
 use bimed_bert::{BertConfig, BertForPreTraining, fill_missing};
-use bimed_checkpoint::{ModelCard, load_model_dir};
-use bimed_ops::BertOps;
+use bimed_checkpoint::{ModelCard, ModelDir, load_model_dir};
+use bimed_ops::{BertOps, DeviceFault, Tuning, out_of_memory_is_an_error};
 use bimed_vocab::{Split, TokenStore, Tokenizer};
 use burn::tensor::Device;
 use serde::Serialize;
 
-use crate::checkpoint::{Checkpoints, TrainState};
+use crate::checkpoint::{Checkpoints, TUNING_FILE, TrainState};
 use crate::data::loader::Loader;
 use crate::data::masking::MaskVocabulary;
 use crate::data::samples::SampleSet;
 use crate::data::validation::{ValidationShape, validation_sets};
+use crate::fitting::largest_that_fits;
 use crate::run_log::{LogRecord, RunLog, TrainRecord, ValidationRecord, read_log};
 use crate::schedule::Schedule;
-use crate::trainer::{Scope, Trainer, restore};
+use crate::trainer::{Scope, Trainer, latest, restore};
 use crate::{Error, HeadConfig, Length, Precision, PretrainConfig, Result};
 
 /// The seed of the validation's words: one for all runs, so that they are asked the same.
@@ -112,84 +114,138 @@ pub fn num_steps(config: &PretrainConfig, samples: &SampleSet, bins_per_epoch: u
 ///
 /// # Errors
 /// When the store, the base and the config do not fit each other, when the loss is not finite, when
-/// asked to stop (the last checkpoint stands), and when the file system refuses.
+/// the device fails or has no memory for a micro-batch (the error names one that fits), when asked to
+/// stop (the last checkpoint stands), and when the file system refuses.
 pub fn pretrain(
     run: &PretrainRun<'_>,
     ops: &dyn BertOps,
     device: &Device,
     context: &Context<'_>,
 ) -> Result<PretrainSummary> {
-    let config = run.config;
-    if bimed_ops::Precision::from(config.precision) != ops.activations() {
+    if bimed_ops::Precision::from(run.config.precision) != ops.activations() {
         return Err(Error::Precision { ops: ops.name() });
     }
-    let store = TokenStore::open(run.store)?;
-    let mut base = load_model_dir(run.base)?;
-    let bert_config = BertConfig::from_hugging_face(&base.config)?;
-    check_fit(&store, &bert_config, config)?;
-    let tokenizer = Tokenizer::from_dir(run.base)?;
-    let vocabulary = mask_vocabulary(&tokenizer);
-    let samples =
-        SampleSet::new(&store, Split::Train, config.sequence_length - config.num_specials());
-    if samples.spans.is_empty() {
-        return Err(Error::EmptySplit { path: run.store.into(), split: "train" });
+    let attempt = || train(run, ops, device, context);
+    match out_of_memory_is_an_error(attempt).map_err(Error::from).flatten() {
+        Err(Error::Device(fault @ DeviceFault::OutOfMemory { .. })) => {
+            let fits = largest_that_fits(run, ops, device, context)?;
+            Err(Error::OutOfMemory { found: run.config.micro_batch_tokens, fault, fits })
+        }
+        result => result,
     }
+}
+
+fn train(
+    run: &PretrainRun<'_>,
+    ops: &dyn BertOps,
+    device: &Device,
+    context: &Context<'_>,
+) -> Result<PretrainSummary> {
+    let config = run.config;
+    let (inputs, base) = Inputs::read(run)?;
     let shape = ValidationShape {
         sequence_length: config.sequence_length,
         micro_batch_tokens: config.micro_batch_tokens,
         chars: config.validation_chars,
         seed: VALIDATION_SEED,
     };
-    let sets = validation_sets(&store, &vocabulary, shape);
+    let sets = validation_sets(&inputs.store, &inputs.vocabulary, shape);
     if sets.is_empty() {
         return Err(Error::EmptySplit { path: run.store.into(), split: "valid" });
     }
-    let device = device.clone().autodiff();
-    let zeros = BertForPreTraining::zeros(&bert_config, &device);
-    let range = bert_config.initializer_range;
-    let started_at_random = fill_missing(&zeros, &mut base.weights, range, run.seed);
-    let needed = |name: &&String| name.starts_with("cls.predictions.") && !run.may_start_at_random;
-    let lacking: Vec<String> = started_at_random.iter().filter(needed).cloned().collect();
-    if !lacking.is_empty() {
-        return Err(Error::MissingHead { names: lacking });
-    }
-    let mut loader = Loader::new(&store, &samples, &vocabulary, config, run.seed);
-    let total_steps = num_steps(config, &samples, loader.bins_per_epoch());
-    let checkpoints =
-        Checkpoints::new(run.run_dir, bert_config.to_hugging_face(), tokenizer, run.card.clone());
-    let (model, optimizer, state) =
-        restore(&checkpoints, zeros, &base.weights, config, run.scope, run.key, total_steps)?;
-    drop(base);
-    let resumed_from = state.step;
-    let schedule =
-        Schedule::new(&config.schedule, config.optimizer.learning_rate, state.total_steps);
-    let log = RunLog::open_at(run.run_dir, state.step)?;
-    let mut trainer = Trainer {
-        config,
-        seed: run.seed,
-        scope: run.scope,
-        ops,
-        device,
-        schedule,
-        checkpoints,
-        sets,
-        log,
-        model: Some(model),
-        optimizer,
-        state,
-        context: *context,
-    };
+    let mut loader = inputs.loader(config, run.seed);
+    let steps = num_steps(config, &inputs.samples, loader.bins_per_epoch());
+    let (mut trainer, started_at_random) =
+        inputs.trainer(run, base, config, steps, ops, device, context)?;
+    trainer.sets = sets;
+    let resumed_from = trainer.state.step;
     let mut flat = Flatness::new(config.head.as_ref().filter(|_| run.scope == Scope::Head));
     trainer.train(loader, |record| flat.is_reached(record))?;
-    summary(
-        run,
-        &trainer.checkpoints,
-        &trainer.state,
-        &samples,
-        resumed_from,
-        started_at_random,
-        ops,
-    )
+    let Trainer { checkpoints, state, .. } = trainer;
+    let samples = &inputs.samples;
+    summary(run, &checkpoints, &state, samples, resumed_from, started_at_random, ops)
+}
+
+/// What a run reads before anything is computed.
+pub(crate) struct Inputs {
+    store: TokenStore,
+    bert: BertConfig,
+    tokenizer: Tokenizer,
+    vocabulary: MaskVocabulary,
+    samples: SampleSet,
+}
+
+impl Inputs {
+    /// The inputs of `run`, and its base.
+    pub(crate) fn read(run: &PretrainRun<'_>) -> Result<(Self, ModelDir)> {
+        let config = run.config;
+        let store = TokenStore::open(run.store)?;
+        let base = load_model_dir(run.base)?;
+        let bert = BertConfig::from_hugging_face(&base.config)?;
+        check_fit(&store, &bert, config)?;
+        let tokenizer = Tokenizer::from_dir(run.base)?;
+        let vocabulary = mask_vocabulary(&tokenizer);
+        let samples =
+            SampleSet::new(&store, Split::Train, config.sequence_length - config.num_specials());
+        if samples.spans.is_empty() {
+            return Err(Error::EmptySplit { path: run.store.into(), split: "train" });
+        }
+        Ok((Self { store, bert, tokenizer, vocabulary, samples }, base))
+    }
+
+    pub(crate) fn loader<'a>(&'a self, config: &'a PretrainConfig, seed: u64) -> Loader<'a> {
+        Loader::new(&self.store, &self.samples, &self.vocabulary, config, seed)
+    }
+
+    /// The run where its last checkpoint left it, or at its start; nothing is validated yet. With it
+    /// the names of the tensors that start at random.
+    #[expect(clippy::too_many_arguments, reason = "what a run is made of, once")]
+    pub(crate) fn trainer<'a>(
+        &self,
+        run: &PretrainRun<'_>,
+        mut base: ModelDir,
+        config: &'a PretrainConfig,
+        steps: u64,
+        ops: &'a dyn BertOps,
+        device: &Device,
+        context: &Context<'a>,
+    ) -> Result<(Trainer<'a>, Vec<String>)> {
+        let (bert, tokenizer) = (self.bert.to_hugging_face(), self.tokenizer.clone());
+        let checkpoints = Checkpoints::new(run.run_dir, bert, tokenizer, run.card.clone());
+        let state = latest(&checkpoints, run.key, steps)?;
+        let choices = checkpoints.path(state.step).join(TUNING_FILE);
+        let tuning = Tuning::resume(device, &choices, run.key.short())?;
+        let device = device.clone().autodiff();
+        let zeros = BertForPreTraining::zeros(&self.bert, &device);
+        let range = self.bert.initializer_range;
+        let started_at_random = fill_missing(&zeros, &mut base.weights, range, run.seed);
+        let needed =
+            |name: &&String| name.starts_with("cls.predictions.") && !run.may_start_at_random;
+        let lacking: Vec<String> = started_at_random.iter().filter(needed).cloned().collect();
+        if !lacking.is_empty() {
+            return Err(Error::MissingHead { names: lacking });
+        }
+        let (model, optimizer) =
+            restore(&checkpoints, &state, zeros, &base.weights, config, run.scope)?;
+        let rate = config.optimizer.learning_rate;
+        let trainer = Trainer {
+            config,
+            seed: run.seed,
+            scope: run.scope,
+            ops,
+            device,
+            schedule: Schedule::new(&config.schedule, rate, state.total_steps),
+            checkpoints,
+            sets: BTreeMap::new(),
+            log: RunLog::open_at(run.run_dir, state.step)?,
+            model: Some(model),
+            optimizer,
+            state,
+            context: *context,
+            _tuning: tuning,
+        };
+        Ok((trainer, started_at_random))
+    }
 }
 
 fn check_fit(store: &TokenStore, bert: &BertConfig, config: &PretrainConfig) -> Result<()> {

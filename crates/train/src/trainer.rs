@@ -4,15 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bimed_artifact::{Context, Hash, Unit};
-use bimed_bert::{
-    BertForPreTraining, Counters, Pass, load_weights, set_trained, take_gradients, to_host,
-};
+use bimed_bert::{BertForPreTraining, Counters, Pass, load_weights, set_trained, take_gradients};
 use bimed_checkpoint::Weights;
-use bimed_ops::BertOps;
+use bimed_ops::{BertOps, Tuning};
 use burn::tensor::{Device, Tensor};
 
 use crate::checkpoint::{Checkpoints, TrainState};
-use crate::data::batch::PackedBatch;
+use crate::data::batch::{DeviceBatch, PackedBatch};
 use crate::data::loader::{Loader, StepData};
 use crate::data::validation::ValidationSet;
 use crate::optimizer::AdamW;
@@ -30,6 +28,10 @@ pub enum Scope {
     Head,
 }
 
+/// Steps after a start that are awaited one by one. In these the device claims all the memory that a
+/// step takes, the moments' too; what it cannot have is said at once, and before anything is saved.
+const AWAITED_STEPS: u64 = 3;
+
 /// A run: model, optimizer and everything the loop looks at.
 pub(crate) struct Trainer<'a> {
     pub(crate) config: &'a PretrainConfig,
@@ -45,6 +47,8 @@ pub(crate) struct Trainer<'a> {
     pub(crate) optimizer: AdamW,
     pub(crate) state: TrainState,
     pub(crate) context: Context<'a>,
+    /// Held for what it does: the choices of the run's own.
+    pub(crate) _tuning: Option<Tuning>,
 }
 
 /// Sums over the steps since the last record, left on the device until it is written.
@@ -81,8 +85,17 @@ fn add(sum: &mut Option<Tensor<1>>, value: Tensor<1>) {
     });
 }
 
-fn read(sum: Option<Tensor<1>>) -> f64 {
-    sum.map_or(0.0, |sum| f64::from(to_host(sum)[0]))
+/// A step's data, on the device already.
+pub(crate) struct Ready {
+    data: StepData,
+    on_device: Vec<DeviceBatch>,
+}
+
+impl Ready {
+    pub(crate) fn upload(data: StepData, device: &Device) -> Self {
+        let on_device = data.batches.iter().map(|batch| batch.upload(device)).collect();
+        Self { data, on_device }
+    }
 }
 
 impl Trainer<'_> {
@@ -101,19 +114,24 @@ impl Trainer<'_> {
         self.context.progress.begin("pretrain", Some(self.state.total_steps), Unit::Steps);
         self.context.progress.advance(self.state.step);
         let cursor = self.state.cursor;
-        let result = loader.ahead(cursor, left, |steps| {
+        let device = self.device.clone();
+        let upload = move |data| Ready::upload(data, &device);
+        let first = self.state.step;
+        let result = loader.ahead(cursor, left, upload, |steps| {
             let mut meter = Meter::new();
-            for data in steps {
+            for ready in steps {
                 if let Err(cancelled) = self.context.cancel.check() {
                     self.save()?; // Nothing of an interrupted run is done again.
                     return Err(cancelled.into());
                 }
-                let norm = self.step(&data, &mut meter);
-                self.state.step += 1;
-                self.state.cursor = data.next;
+                let epochs = ready.data.epochs;
+                let norm = self.step(ready, &mut meter);
+                if self.state.step <= first + AWAITED_STEPS {
+                    self.ops.read(norm.clone())?;
+                }
                 self.context.progress.advance(1);
                 if self.is_due(self.config.log_every_steps) {
-                    self.record(&mut meter, norm, data.epochs)?;
+                    self.record(&mut meter, norm, epochs)?;
                 }
                 let mut done = false;
                 if self.is_due(self.config.validate_every_steps) {
@@ -137,20 +155,33 @@ impl Trainer<'_> {
         result
     }
 
+    /// Takes `steps` steps of two micro-batches, without saving or logging: whether the device can.
+    pub(crate) fn rehearse(&mut self, mut loader: Loader<'_>, steps: u64) -> Result<()> {
+        for _ in 0..steps {
+            let mut data = loader.step(self.state.cursor);
+            data.batches.truncate(2);
+            let norm = self.step(Ready::upload(data, &self.device), &mut Meter::new());
+            self.ops.read(norm)?;
+        }
+        Ok(())
+    }
+
     /// Whether something that is done every `steps` is due; the last step is always due.
     fn is_due(&self, steps: u64) -> bool {
         self.state.step.is_multiple_of(steps) || self.state.step == self.state.total_steps
     }
 
     /// One optimizer step: gradients of all micro-batches, divided once by all predictions.
-    fn step(&mut self, data: &StepData, meter: &mut Meter) -> Tensor<1> {
+    fn step(&mut self, ready: Ready, meter: &mut Meter) -> Tensor<1> {
+        let Ready { data, on_device } = ready;
         let predictions: usize = data.batches.iter().map(|batch| batch.num_masked).sum();
         let pairs = |batch: &PackedBatch| batch.sample_weights.iter().sum::<f32>() as usize;
         let samples: usize = data.batches.iter().map(pairs).sum();
         let mut gradients: BTreeMap<String, Tensor<1>> = BTreeMap::new();
         let mut first_row = 0;
-        for batch in &data.batches {
-            for (path, gradient) in self.gradients(batch, first_row, predictions, samples, meter) {
+        for (batch, on_device) in data.batches.iter().zip(on_device) {
+            let shares = self.gradients(on_device, first_row, predictions, samples, meter);
+            for (path, gradient) in shares {
                 let sum = gradients.remove(&path).map(|sum| sum + gradient.clone());
                 gradients.insert(path, sum.unwrap_or(gradient));
             }
@@ -166,13 +197,15 @@ impl Trainer<'_> {
         let model = self.model.take().expect("the model is here between steps");
         let (model, norm) = self.optimizer.step(model, gradients, rate, self.ops);
         self.model = Some(model);
+        self.state.step += 1;
+        self.state.cursor = data.next;
         norm
     }
 
     /// The gradients of one micro-batch's share of the step's loss.
     fn gradients(
         &self,
-        batch: &PackedBatch,
+        batch: DeviceBatch,
         first_row: u64,
         predictions: usize,
         samples: usize,
@@ -184,18 +217,17 @@ impl Trainer<'_> {
             Scope::Model => Pass::train(self.ops, counters),
             Scope::Head => Pass::evaluate(self.ops),
         };
-        let on_device = batch.upload(&self.device);
-        let hidden = model.bert.forward(&on_device.ids, &on_device.packing, body);
+        let hidden = model.bert.forward(&batch.ids, &batch.packing, body);
         let head = &model.predictions;
-        let rows = head.transform(hidden.clone(), on_device.masked_rows, body);
-        let (labels, weights) = (on_device.labels, on_device.label_weights);
+        let rows = head.transform(hidden.clone(), batch.masked_rows, body);
+        let (labels, weights) = (batch.labels, batch.label_weights);
         let entropy = head.loss(rows, model.decoder(), labels, weights.clone(), body);
         add(&mut meter.loss, entropy.loss_sum.clone().inner());
         add(&mut meter.correct, (entropy.correct * weights.inner()).sum());
         let mut loss = entropy.loss_sum / predictions.max(1) as f64;
         if self.config.next_sentence && samples > 0 {
-            let pooled = model.bert.pooler.forward(hidden, on_device.first_tokens, body);
-            let (labels, weights) = (on_device.sample_labels, on_device.sample_weights);
+            let pooled = model.bert.pooler.forward(hidden, batch.first_tokens, body);
+            let (labels, weights) = (batch.sample_labels, batch.sample_weights);
             let entropy = model.seq_relationship.loss(pooled, labels, weights, body);
             add(&mut meter.next_sentence, entropy.loss_sum.clone().inner());
             loss = loss + entropy.loss_sum / samples as f64;
@@ -211,20 +243,23 @@ impl Trainer<'_> {
     /// Reads what the meter holds and writes it down.
     fn record(&mut self, meter: &mut Meter, norm: Tensor<1>, epoch: f64) -> Result<()> {
         let done = std::mem::replace(meter, Meter::new());
-        let loss = read(done.loss) / done.predictions.max(1) as f64;
-        let grad_norm = read(Some(norm));
+        let read = |sum: Option<Tensor<1>>| -> Result<f64> {
+            Ok(sum.map(|sum| self.ops.read(sum)).transpose()?.map_or(0.0, |sum| f64::from(sum[0])))
+        };
+        let loss = read(done.loss)? / done.predictions.max(1) as f64;
+        let grad_norm = read(Some(norm))?;
         if !loss.is_finite() || !grad_norm.is_finite() {
             return Err(Error::NotFinite { step: self.state.step });
         }
         // Everything above is read, so the device has finished: the time is the steps' own.
         let seconds = done.since.elapsed().as_secs_f64();
-        let next_sentence_loss =
-            (done.samples > 0).then(|| read(done.next_sentence) / done.samples as f64);
+        let next_sentence = read(done.next_sentence)?;
+        let next_sentence_loss = (done.samples > 0).then(|| next_sentence / done.samples as f64);
         let record = TrainRecord {
             step: self.state.step,
             loss,
             next_sentence_loss,
-            accuracy: read(done.correct) / done.predictions.max(1) as f64,
+            accuracy: read(done.correct)? / done.predictions.max(1) as f64,
             learning_rate: self.schedule.rate(self.state.step - 1),
             grad_norm,
             epoch,
@@ -261,19 +296,26 @@ impl Trainer<'_> {
     }
 }
 
-/// The model and optimizer of a checkpoint, or a start from `base`.
+/// The state of a run's newest checkpoint, or that of its start.
+pub(crate) fn latest(
+    checkpoints: &Checkpoints,
+    run: &Hash,
+    total_steps: u64,
+) -> Result<TrainState> {
+    let fresh =
+        TrainState { step: 0, total_steps, cursor: Cursor::default(), tokens: 0, run: run.clone() };
+    Ok(checkpoints.latest(run)?.unwrap_or(fresh))
+}
+
+/// The model and optimizer of the checkpoint of `state`, or a start from `base`.
 pub(crate) fn restore(
     checkpoints: &Checkpoints,
+    state: &TrainState,
     zeros: BertForPreTraining,
     base: &Weights,
     config: &PretrainConfig,
     scope: Scope,
-    run: &Hash,
-    total_steps: u64,
-) -> Result<(BertForPreTraining, AdamW, TrainState)> {
-    let fresh =
-        TrainState { step: 0, total_steps, cursor: Cursor::default(), tokens: 0, run: run.clone() };
-    let state = checkpoints.latest(run)?.unwrap_or(fresh);
+) -> Result<(BertForPreTraining, AdamW)> {
     let saved = if state.step > 0 { Some(checkpoints.load(state.step)?) } else { None };
     let weights = saved.as_ref().map_or(base, |(weights, _)| weights);
     let model = load_weights(zeros, weights)?;
@@ -289,7 +331,7 @@ pub(crate) fn restore(
         }
         None => AdamW::new(config.optimizer.clone()),
     };
-    Ok((model, optimizer, state))
+    Ok((model, optimizer))
 }
 
 /// Parameters that only the next-sentence loss reaches.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bimed_artifact::Cancel;
-use bimed_bert::{BertForPreTraining, Pass, to_host};
+use bimed_bert::{BertForPreTraining, Pass};
 use bimed_ops::BertOps;
 use burn::module::Module;
 use burn::tensor::Device;
@@ -14,7 +14,7 @@ use crate::{Result, ValidationFigures};
 /// Scores `model` on every group of `sets`, without dropout, in a fixed order.
 ///
 /// # Errors
-/// When asked to stop.
+/// When asked to stop, and when the device fails.
 pub fn validate(
     model: &BertForPreTraining,
     sets: &BTreeMap<String, ValidationSet>,
@@ -36,8 +36,8 @@ pub fn validate(
             let entropy = model.predictions.loss(rows, model.decoder(), labels, weights, pass);
             let kept = batch.num_masked;
             let add = |values: Vec<f32>| values[..kept].iter().map(|&x| f64::from(x)).sum::<f64>();
-            sum.nll += add(to_host(entropy.nll));
-            sum.correct += add(to_host(entropy.correct));
+            sum.nll += add(ops.read(entropy.nll)?);
+            sum.correct += add(ops.read(entropy.correct)?);
             sum.predictions += kept as u64;
         }
         Ok((group.clone(), sum.figures(set)))

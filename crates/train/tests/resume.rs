@@ -1,7 +1,10 @@
 //! A run that is killed and resumed is the run that was not: bit for bit, masking and dropout on.
 //!
 //! The test runs itself as a child process, kills the child with SIGKILL, and lets a second child
-//! go on. `BIMED_RESUME_REPEATS` sets how often (1 in the ordinary test run).
+//! go on. `BIMED_RESUME_REPEATS` sets how often (1 in the ordinary test run), `BIMED_TEST_DEVICE` on
+//! what (the processor, unless it names another). What a device's tuning chooses is kept in a folder
+//! that the first children share; a resumed one has an empty folder, and knows what its checkpoint
+//! carries.
 
 #![allow(
     clippy::unwrap_used,
@@ -126,12 +129,19 @@ fn child() {
     };
     let (silent, cancel) = (Silent, Cancel::new());
     let context = Context::new(&silent, &cancel);
-    pretrain(&run, DeviceKind::Cpu.ops(), &Device::flex(), &context).unwrap();
+    let name = std::env::var("BIMED_TEST_DEVICE").unwrap_or_else(|_| "cpu".into());
+    let kind: DeviceKind = name.parse().unwrap();
+    pretrain(&run, kind.ops(), &kind.open().unwrap(), &context).unwrap();
 }
 
-fn start(run_dir: &Path, threads: usize) -> Child {
+/// A child that keeps what is tuned in the folder `choices` beside the run.
+fn start(run_dir: &Path, threads: usize, choices: &str) -> Child {
+    let choices = run_dir.with_file_name(choices);
+    fs::create_dir_all(&choices).unwrap();
     Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "child", "--nocapture"])
+        .current_dir(&choices)
+        .env("XDG_CACHE_HOME", &choices)
         .env("BIMED_RESUME_CHILD", run_dir)
         .env("RAYON_NUM_THREADS", threads.to_string())
         .stdout(Stdio::null())
@@ -148,7 +158,7 @@ fn fingerprint(run_dir: &Path) -> Vec<String> {
 
 /// Starts a run and kills it `delay` after the checkpoint of `step` is there.
 fn kill_after(run_dir: &Path, threads: usize, step: u64, delay: Duration) -> bool {
-    let mut child = start(run_dir, threads);
+    let mut child = start(run_dir, threads, "choices");
     let checkpoint = run_dir.join(format!("checkpoints/step-{step}"));
     let begun = Instant::now();
     while !checkpoint.exists() && begun.elapsed() < Duration::from_secs(120) {
@@ -166,7 +176,7 @@ fn a_killed_run_resumes_to_the_same_bits() {
     let dir = tempfile::tempdir().unwrap();
     prepare(dir.path());
     let straight = dir.path().join("straight");
-    assert!(start(&straight, 2).wait().unwrap().success());
+    assert!(start(&straight, 2, "choices").wait().unwrap().success());
     let expected = fingerprint(&straight);
     let mut killed = 0;
     for repeat in 0..repeats {
@@ -176,7 +186,8 @@ fn a_killed_run_resumes_to_the_same_bits() {
             let (step, delay) = (1 + repeat % (STEPS - 2), 13 * (repeat % 16));
             let delay = Duration::from_millis(delay);
             killed += u64::from(kill_after(&run_dir, threads, step, delay));
-            assert!(start(&run_dir, threads).wait().unwrap().success());
+            let none = format!("no-choices-{repeat}-{threads}");
+            assert!(start(&run_dir, threads, &none).wait().unwrap().success());
             assert_eq!(fingerprint(&run_dir), expected, "repeat {repeat}, {threads} threads");
             fs::remove_dir_all(&run_dir).unwrap();
         }

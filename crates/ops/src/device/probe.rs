@@ -11,6 +11,7 @@ use burn::backend::{Backend, DTypeUsage, Dispatch};
 use burn::tensor::{DType, Device, Tensor};
 
 use super::{DeviceError, DeviceKind};
+use crate::fault::first_lines;
 
 /// Opens a device and computes one sum on it.
 pub(super) fn open(kind: DeviceKind, make: impl FnOnce() -> Device) -> Result<Device, DeviceError> {
@@ -48,9 +49,7 @@ fn without_panics<T>(attempt: impl FnOnce() -> T) -> Result<T, String> {
 
 /// A panic's first lines that say something, joined.
 fn message(info: &PanicHookInfo<'_>) -> String {
-    let text = info.payload_as_str().unwrap_or("");
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.take(3).collect::<Vec<_>>().join(" ")
+    first_lines(info.payload_as_str().unwrap_or(""))
 }
 
 /// Whether the device multiplies bf16 in hardware: its matrix units take it.

@@ -13,6 +13,9 @@ use super::packing::{BinCapacity, EpochPlan, plan_epoch};
 use super::samples::SampleSet;
 use crate::PretrainConfig;
 
+/// Steps that are prepared before they are asked for, beside the one in the making.
+const AHEAD: usize = 2;
+
 /// A place in the data: all that a resumed run needs of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -178,19 +181,22 @@ impl<'a> Loader<'a> {
     }
 
     /// Prepares the steps from `cursor` on a thread of its own, two ahead, while `consume` runs.
-    pub fn ahead<R>(
+    /// `prepare` finishes a step there: it uploads, so that the device has a batch before it is asked
+    /// for.
+    pub fn ahead<T: Send, R>(
         mut self,
         mut cursor: Cursor,
         steps: u64,
-        consume: impl FnOnce(&mut dyn Iterator<Item = StepData>) -> R,
+        prepare: impl Fn(StepData) -> T + Send,
+        consume: impl FnOnce(&mut dyn Iterator<Item = T>) -> R,
     ) -> R {
-        let (sender, receiver) = mpsc::sync_channel(2);
+        let (sender, receiver) = mpsc::sync_channel(AHEAD);
         std::thread::scope(|scope| {
             scope.spawn(move || {
                 for _ in 0..steps {
                     let data = self.step(cursor);
                     cursor = data.next;
-                    if sender.send(data).is_err() {
+                    if sender.send(prepare(data)).is_err() {
                         break;
                     }
                 }
