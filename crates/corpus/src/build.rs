@@ -24,6 +24,9 @@ use crate::{
 /// Bytes of a unit before compression, and of a part of a file.
 const UNIT_BYTES: u64 = 32 << 20;
 
+/// Bytes of keys that are sorted at once: with more, they are read in several goes.
+const SORTED_BYTES: usize = 256 << 20;
+
 /// Which of all files a process extracts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Share {
@@ -74,6 +77,8 @@ pub struct Job<'a> {
     /// The directory of units.
     pub(crate) units: PathBuf,
     pub(crate) unit_bytes: u64,
+    /// Bytes of keys that are sorted at once.
+    pub(crate) sorted_bytes: usize,
 }
 
 impl std::fmt::Debug for Job<'_> {
@@ -111,6 +116,7 @@ impl<'a> Job<'a> {
             keyed,
             units: units.to_path_buf(),
             unit_bytes: UNIT_BYTES,
+            sorted_bytes: SORTED_BYTES,
         };
         for id in excluded_ids(config)? {
             job.excluded.insert(job.keyed.number("subject", &[&id]));

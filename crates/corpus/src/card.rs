@@ -21,9 +21,11 @@ fn write_card(out: &mut String, summary: &CorpusSummary, sources: &[SourceConfig
     writeln!(out, "# Corpus\n")?;
     writeln!(
         out,
-        "{} documents, {} words, {} shards. Access: {}, the strictest of its sources.\n",
+        "{} documents, {} words, about {} tokens, {} shards. Access: {}, the strictest of its \
+         sources.\n",
         summary.documents,
         summary.words,
+        summary.tokens,
         summary.shards,
         tier(summary.access_tier)
     )?;
@@ -97,22 +99,27 @@ fn write_funnel(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
 }
 
 fn write_languages(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
-    let mut languages: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    let mut languages: BTreeMap<&str, [u64; 3]> = BTreeMap::new();
     for one in &summary.languages {
         let total = languages.entry(&one.language).or_default();
-        total.0 += one.documents;
-        total.1 += one.words;
+        for (total, count) in total.iter_mut().zip([one.documents, one.words, one.tokens]) {
+            *total += count;
+        }
     }
     writeln!(out, "\n## Languages\n")?;
-    writeln!(out, "| Language | Documents | Words | Share |\n|---|---:|---:|---:|")?;
-    for (language, (documents, words)) in languages {
-        let share = format!("{:.1}%", 100.0 * words as f64 / summary.words.max(1) as f64);
-        writeln!(out, "{}", row([language, &documents.to_string(), &words.to_string(), &share]))?;
+    writeln!(out, "Tokens are estimated by the characters of each script.\n")?;
+    writeln!(out, "| Language | Documents | Words | Share | Tokens |\n|---|---:|---:|---:|---:|")?;
+    for (language, counts) in languages {
+        let share = format!("{:.1}%", 100.0 * counts[1] as f64 / summary.words.max(1) as f64);
+        let [documents, words, tokens] = counts.map(|count| count.to_string());
+        writeln!(out, "{}", row([language, &documents, &words, &share, &tokens]))?;
     }
-    writeln!(out, "\n| Source | Language | Split | Documents | Words |\n|---|---|---|---:|---:|")?;
+    writeln!(out, "\n| Source | Language | Split | Documents | Words | Tokens |")?;
+    writeln!(out, "|---|---|---|---:|---:|---:|")?;
     for one in &summary.languages {
-        let (documents, words) = (one.documents.to_string(), one.words.to_string());
-        let cells = [&one.source, &one.language, one.split.name(), &documents, &words];
+        let counts = [one.documents, one.words, one.tokens].map(|count| count.to_string());
+        let [documents, words, tokens] = &counts;
+        let cells = [&one.source, &one.language, one.split.name(), documents, words, tokens];
         writeln!(out, "{}", row(cells))?;
     }
     Ok(())

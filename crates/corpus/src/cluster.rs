@@ -1,7 +1,7 @@
 //! Which documents are copies of which: exact ones by their hash, near ones by their signatures.
 //!
 //! Works on keys that lie on disk. Beside a few bytes a document, memory is bounded by
-//! [`SORTED_BYTES`]: hashes are sorted in as many goes as that takes.
+//! [`Clusters::new`]'s `sorted_bytes`: hashes are sorted in as many goes as that takes.
 //!
 //! Invariant: of two copies the longer is preferred, then the one that comes first; the outcome is
 //! a function of the documents alone.
@@ -16,8 +16,6 @@ use crate::near::{agreement, jaccard, shingles};
 use crate::units::{Catalog, Section};
 use crate::{DeduplicateConfig, Result};
 
-/// Bytes of hashes that are sorted at once.
-const SORTED_BYTES: usize = 256 << 20;
 /// In a bucket, a document is compared with at most this many preferred ones.
 const MAX_COMPARED: usize = 8;
 /// Pairs whose signatures are compared at once.
@@ -34,19 +32,26 @@ const MARGIN: f64 = 0.15;
 /// For every document, the one that stands for it; itself where it stands for itself.
 pub(crate) struct Clusters {
     parent: Vec<u32>,
-    /// Whether it has the very text of its parent.
-    is_exact: Vec<bool>,
-    /// Documents that are looked at.
-    is_alive: Vec<bool>,
+    /// [`ALIVE`] and [`EXACT`].
+    flags: Vec<u8>,
     bytes: Vec<u32>,
+    sorted_bytes: usize,
 }
+
+/// The document is looked at.
+const ALIVE: u8 = 1;
+/// It has the very text of its parent.
+const EXACT: u8 = 2;
 
 impl Clusters {
     /// Every document for itself; those that are not alive are never looked at.
-    pub(crate) fn new(is_alive: Vec<bool>, bytes: Vec<u32>) -> Self {
-        let count = is_alive.len();
-        let parent = (0..count as u32).collect();
-        Self { parent, is_exact: vec![false; count], is_alive, bytes }
+    pub(crate) fn new(
+        is_alive: impl Iterator<Item = bool>,
+        bytes: Vec<u32>,
+        sorted_bytes: usize,
+    ) -> Self {
+        let parent = (0..bytes.len() as u32).collect();
+        Self { parent, flags: is_alive.map(u8::from).collect(), bytes, sorted_bytes }
     }
 
     /// The document at the head of the cluster of `number`.
@@ -59,7 +64,7 @@ impl Clusters {
 
     /// Whether it has the very text of another that is preferred.
     pub(crate) fn is_exact(&self, number: usize) -> bool {
-        self.is_exact[number]
+        self.flags[number] & EXACT != 0
     }
 
     /// Less is preferred.
@@ -68,7 +73,7 @@ impl Clusters {
     }
 
     fn is_open(&self, number: usize) -> bool {
-        self.is_alive[number] && self.parent[number] as usize == number
+        self.flags[number] & ALIVE != 0 && self.parent[number] as usize == number
     }
 
     /// Joins documents of the same text.
@@ -76,7 +81,8 @@ impl Clusters {
     /// # Errors
     /// When a unit cannot be read, or the step is cancelled.
     pub(crate) fn join_exact(&mut self, catalog: &Catalog, context: &Context<'_>) -> Result<()> {
-        let goes = (catalog.len() * size_of::<(u128, u32)>()).div_ceil(SORTED_BYTES).max(1) as u128;
+        let goes =
+            (catalog.len() * size_of::<(u128, u32)>()).div_ceil(self.sorted_bytes).max(1) as u128;
         for go in 0..goes {
             context.cancel.check()?;
             let mut found: Vec<(u128, u32)> = Vec::new();
@@ -92,7 +98,7 @@ impl Clusters {
             for same in found.chunk_by(|a, b| a.0 == b.0) {
                 for (_, number) in &same[1..] {
                     self.parent[*number as usize] = same[0].1;
-                    self.is_exact[*number as usize] = true;
+                    self.flags[*number as usize] |= EXACT;
                 }
             }
         }
@@ -111,21 +117,28 @@ impl Clusters {
     ) -> Result<()> {
         let signature = Section::Signature(2 * config.bands * config.rows);
         let open = (0..catalog.len()).filter(|number| self.is_open(*number)).count().max(1);
-        let at_once = (SORTED_BYTES / (open * size_of::<(u64, u32)>())).clamp(1, config.bands);
+        let of_band = open * size_of::<(u64, u32)>();
+        let at_once = (self.sorted_bytes / of_band).clamp(1, config.bands);
+        // A band that is too large alone is sorted by ranges of its keys.
+        let goes = of_band.div_ceil(self.sorted_bytes) as u128;
         for first in (0..config.bands).step_by(at_once) {
-            let bands = first..(first + at_once).min(config.bands);
-            let mut keys: Vec<Vec<(u64, u32)>> = bands.clone().map(|_| Vec::new()).collect();
-            catalog.scan(signature, |number, row| {
-                if self.is_open(number) {
-                    for (keys, band) in keys.iter_mut().zip(bands.clone()) {
-                        let begin = 2 * band * config.rows;
-                        let key = xxh3_64(&row[begin..begin + 2 * config.rows]);
-                        keys.push((key, number as u32));
+            for go in 0..goes {
+                let bands = first..(first + at_once).min(config.bands);
+                let mut keys: Vec<Vec<(u64, u32)>> = bands.clone().map(|_| Vec::new()).collect();
+                catalog.scan(signature, |number, row| {
+                    if self.is_open(number) {
+                        for (keys, band) in keys.iter_mut().zip(bands.clone()) {
+                            let begin = 2 * band * config.rows;
+                            let key = xxh3_64(&row[begin..begin + 2 * config.rows]);
+                            if goes == 1 || (u128::from(key) * goes) >> 64 == go {
+                                keys.push((key, number as u32));
+                            }
+                        }
                     }
+                })?;
+                for band in keys {
+                    self.join_band(band, catalog, config, context)?;
                 }
-            })?;
-            for band in keys {
-                self.join_band(band, catalog, config, context)?;
             }
         }
         Ok(())

@@ -1,5 +1,8 @@
 //! The configs of the corpus: one [`SourceConfig`] per source, one [`CorpusConfig`] for the rest.
 
+mod filter;
+mod mix;
+mod profile;
 mod source;
 
 use std::path::PathBuf;
@@ -9,7 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::read::EngineName;
 
-pub use source::{Format, Profile, RecordUnit, SourceConfig};
+pub use filter::FilterConfig;
+pub use mix::{MixConfig, TokensPerChar};
+pub use profile::Profile;
+pub use source::{Format, RecordUnit, SourceConfig};
 
 /// Exact and near duplicates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,23 +106,6 @@ pub struct IdentifierConfig {
 impl Default for IdentifierConfig {
     fn default() -> Self {
         Self { mode: None, keep: vec![IdentifierClass::Date], names: None, max_reported: None }
-    }
-}
-
-/// How much of each source and language is taken.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct MixConfig {
-    /// At most this many words (eojeol) are taken in all; absent takes all.
-    pub max_words: Option<u64>,
-    /// Shares of sources and languages go as their sizes to the power of 1 / `temperature`, at
-    /// least 1: above it small ones have a larger share.
-    pub temperature: f64,
-}
-
-impl Default for MixConfig {
-    fn default() -> Self {
-        Self { max_words: None, temperature: 1.0 }
     }
 }
 
@@ -259,9 +248,9 @@ impl CorpusConfig {
             valid.to_string(),
             "0 to below 1",
         );
-        let temperature = self.mix.temperature;
-        let is_temperature = temperature.is_finite() && temperature >= 1.0;
-        check(is_temperature, "mix.temperature", temperature.to_string(), "1 or more");
+        for (key, value, expected) in self.mix.faults() {
+            check(false, &key, value, expected);
+        }
         for (key, value, least) in [
             ("chunk_chars", self.chunk_chars, 1000),
             ("deduplicate.shingle_words", deduplicate.shingle_words, 1),

@@ -5,6 +5,7 @@ use bimed_text::{IdentifierCounts, ScriptCounts, language_of};
 use serde::{Deserialize, Serialize};
 
 use crate::SourceConfig;
+use crate::quality::{Quality, WordCounts};
 
 /// The part of the corpus that a document is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -74,12 +75,20 @@ pub struct Document {
     pub genre: String,
     /// The share of Hangul in Hangul and Latin letters, 0 to 1.
     pub hangul_ratio: f64,
+    /// The share of words with Hangul in words with Hangul or Latin letters, 0 to 1.
+    pub hangul_word_ratio: f64,
+    /// Changes between Hangul syllables and Latin letters in a hundred words.
+    pub switch_points: f64,
     /// Characters of `text`.
     pub num_chars: u64,
     /// Words (eojeol) of `text`.
     pub num_words: u64,
     /// Byte ranges of the sentences; joined they are `text`.
     pub sentences: Vec<(usize, usize)>,
+    /// Headings, each with the byte range of its line and what stands under it.
+    pub sections: Vec<(String, usize, usize)>,
+    /// Signals to choose by.
+    pub quality: Quality,
     /// Where it came from.
     pub provenance: Provenance,
     /// Identifiers that were found in the record, masked or not.
@@ -103,17 +112,25 @@ impl Document {
         line
     }
 
-    /// Gives it another text, and what follows from the text; its language where it has none.
-    pub(crate) fn set_text(&mut self, text: String) {
+    /// Gives it another text, and what follows from the text; its language where it has none. Gives
+    /// the counts of its characters.
+    pub(crate) fn set_text(&mut self, text: String) -> ScriptCounts {
         let counts = ScriptCounts::of(&text);
+        let words = WordCounts::of(&text);
         if self.language.is_empty() {
             self.language = language_of(&counts).id().to_owned();
         }
         self.hangul_ratio = (counts.hangul_ratio() * 1e4).round() / 1e4;
         self.num_chars = counts.total();
-        self.num_words = bimed_text::words(&text).count() as u64;
+        self.hangul_word_ratio = words.hangul_ratio();
+        self.switch_points = words.switch_points();
+        self.num_words = words.words;
         self.sentences = bimed_text::sentences(&text);
+        let sections = bimed_text::sections(&text).into_iter();
+        self.sections = sections.map(|one| (one.name, one.start, one.end)).collect();
+        self.quality = Quality::of(&text, &counts, &words);
         self.text = text;
+        counts
     }
 
     /// The document of an open line; `None` where it is none.
@@ -165,6 +182,22 @@ pub enum Reason {
     TooShort,
     /// A language of `drop_languages`.
     DroppedLanguage,
+    /// One line again and again, or mostly lines that stand before in the document.
+    Repetitive,
+    /// An index or a table of contents.
+    Listing,
+    /// Fewer letters than its source asks for.
+    FewLetters,
+    /// More digits than its source allows.
+    ManyDigits,
+    /// Words that are too short or too long on average.
+    OddWords,
+    /// Mostly lines that do not end as sentences do.
+    UnfinishedLines,
+    /// Fewer changes between Hangul and Latin letters than its source asks for.
+    FewSwitches,
+    /// More of them than its source allows.
+    ManySwitches,
     /// Holds identifiers, and its source drops what does.
     Identifying,
     /// Of somebody who withdrew, or in a list of records to leave out.
@@ -223,6 +256,14 @@ impl Reason {
             Self::Empty => "empty",
             Self::TooShort => "too_short",
             Self::DroppedLanguage => "dropped_language",
+            Self::Repetitive => "repetitive",
+            Self::Listing => "listing",
+            Self::FewLetters => "few_letters",
+            Self::ManyDigits => "many_digits",
+            Self::OddWords => "odd_words",
+            Self::UnfinishedLines => "unfinished_lines",
+            Self::FewSwitches => "few_switches",
+            Self::ManySwitches => "many_switches",
             Self::Identifying => "identifying",
             Self::Withdrawn => "withdrawn",
             Self::TooLarge => "too_large",

@@ -6,7 +6,7 @@ mod time;
 use std::collections::HashSet;
 
 use bimed_artifact::Hash;
-use bimed_text::{FoldCounts, IdentifierCounts, StructureCounts};
+use bimed_text::{FoldCounts, IdentifierCounts, ScriptCounts, StructureCounts};
 use rayon::prelude::*;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -20,8 +20,8 @@ use crate::stream::{Block, Part};
 use crate::summary::language_number;
 use crate::units::{FileReport, Keys, Mark, Outcome, Prepared, Refused, Segment, WithdrawnKey};
 use crate::{
-    CorpusConfig, Document, DroppedPage, Format, IdentifierMode, Provenance, Reason, Rejected,
-    Result, ScannedFile, SourceConfig, SourceSummary,
+    CorpusConfig, Document, DroppedPage, Format, IdentifierMode, Provenance, Quality, Reason,
+    Rejected, Result, ScannedFile, SourceConfig, SourceSummary,
 };
 
 /// A larger file of a format that is read as a whole is refused by name.
@@ -193,7 +193,8 @@ impl<'a> Extractor<'a> {
         for (number, range) in chunks.into_iter().enumerate() {
             let text = if is_whole { text.clone() } else { text[range].trim().to_owned() };
             let provenance = Provenance { chunk: number as u32, ..provenance.clone() };
-            let document = self.document(source, &record, text, &taken.identifiers, provenance);
+            let (document, scripts) =
+                self.document(source, &record, text, &taken.identifiers, provenance);
             let keys = Keys {
                 // A column's value is hashed as a subject, so that it is found when one withdraws.
                 group: match group {
@@ -204,6 +205,14 @@ impl<'a> Extractor<'a> {
                 draw: self.keyed.draw("quota", &document.doc_id),
                 time: time.flatten().unwrap_or(0),
                 marks: if time == Some(None) { Mark::TimeUnknown as u8 } else { 0 },
+                scripts: [
+                    scripts.hangul,
+                    scripts.latin,
+                    scripts.digit,
+                    scripts.symbol,
+                    scripts.han + scripts.other,
+                ]
+                .map(|count| count as u32),
                 ..Keys::default()
             };
             match self.fault(source, &document) {
@@ -226,7 +235,7 @@ impl<'a> Extractor<'a> {
         text: String,
         identifiers: &IdentifierCounts,
         provenance: Provenance,
-    ) -> Document {
+    ) -> (Document, ScriptCounts) {
         let number = record.record.to_string();
         let chunk = provenance.chunk.to_string();
         let id = record.id.as_deref().unwrap_or("");
@@ -244,16 +253,20 @@ impl<'a> Extractor<'a> {
             domain: source.domain.clone(),
             genre: source.genre.clone(),
             hangul_ratio: 0.0,
+            hangul_word_ratio: 0.0,
+            switch_points: 0.0,
             num_chars: 0,
             num_words: 0,
             sentences: Vec::new(),
+            sections: Vec::new(),
+            quality: Quality::default(),
             text: String::new(),
             provenance,
             identifiers: identifiers.clone(),
             duplicates: 0,
         };
-        document.set_text(text);
-        document
+        let scripts = document.set_text(text);
+        (document, scripts)
     }
 
     /// A value of a column stands for the same patient in every source; files and records do not.
@@ -292,13 +305,15 @@ impl<'a> Extractor<'a> {
     }
 
     fn fault(&self, source: &SourceConfig, document: &Document) -> Option<Reason> {
-        let least = source.min_chars.unwrap_or(self.config.min_chars) as u64;
+        let least = source.least_chars(self.config) as u64;
         if document.text.is_empty() {
             Some(Reason::Empty)
         } else if document.num_chars < least {
             Some(Reason::TooShort)
         } else if self.config.drop_languages.contains(&document.language) {
             Some(Reason::DroppedLanguage)
+        } else if let Some(reason) = source.filter.or(source.profile.filter()).fault(document) {
+            Some(reason)
         } else if mode(source, self.config) == IdentifierMode::Drop
             && self.is_identifying(&document.identifiers)
         {

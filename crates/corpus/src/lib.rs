@@ -23,6 +23,7 @@ mod map;
 mod merge;
 mod mix;
 mod near;
+mod quality;
 mod read;
 mod scan;
 mod shard;
@@ -34,12 +35,13 @@ mod worker;
 pub use build::{Job, Share, build, check_approvals};
 pub use card::card;
 pub use config::{
-    CorpusConfig, DecontaminationConfig, DeduplicateConfig, Format, IdentifierConfig,
+    CorpusConfig, DecontaminationConfig, DeduplicateConfig, FilterConfig, Format, IdentifierConfig,
     IdentifierMode, MixConfig, Profile, ReaderConfig, RecordUnit, ShardConfig, SourceConfig,
-    SplitConfig,
+    SplitConfig, TokensPerChar,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{EndedApproval, Error, MissingPath, Result};
+pub use quality::Quality;
 pub use read::{EngineName, EngineReport, test_engines};
 pub use scan::{ScannedFile, missing_paths, scan, source_files};
 pub use shard::read_documents;

@@ -246,7 +246,8 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
             source.path.clear();
             (source.include, source.exclude) = (Vec::new(), Vec::new());
             (source.obtain, source.approval, source.approval_expires) = (None, None, None);
-            (source.max_words, source.max_copies, source.translates) = (None, None, None);
+            (source.max_words, source.max_tokens) = (None, None);
+            (source.max_copies, source.translates) = (None, None);
             source.licence.clear();
             let mut key = bimed_artifact::KeyBuilder::new("piece", REVISION);
             key.part("job", job_key.as_str().as_bytes());
@@ -260,4 +261,4 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
 }
 
 /// The form of what extraction gives.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;

@@ -1,6 +1,10 @@
 //! The second pass: which documents are in the corpus, decided by their keys.
 //!
-//! Owns the order of the decisions and the funnel. It reads texts only where keys do not tell.
+//! Owns the order of the decisions and the funnel. It reads texts only where keys do not tell, and keys
+//! as often as it needs them: in memory are ten bytes a document, here and in the clusters together,
+//! and what each step bounds.
+
+mod quota;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{BufRead, Read, Write};
@@ -9,13 +13,13 @@ use std::path::Path;
 
 use bimed_artifact::{AtomicFile, Context, Hash, Unit};
 use fs_err as fs;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::build::Job;
 use crate::cluster::Clusters;
 use crate::copy_forward::{Cut, cuts};
-use crate::mix::{shares, within_quota};
-use crate::summary::language_tag;
+use crate::summary::{LanguageCounts, language_tag};
 use crate::units::{Catalog, Keys, Mark, Section};
 use crate::{
     CopyForwardSummary, CorpusSummary, DecontaminationSummary, Error, Reason, Result, Split,
@@ -95,14 +99,11 @@ impl Decisions {
 struct Merge<'a> {
     job: &'a Job<'a>,
     catalog: &'a Catalog,
-    /// Of each document its words after cuts, its characters, its language and marks, its fate.
-    words: Vec<u32>,
-    chars: Vec<u32>,
-    bytes: Vec<u32>,
-    language: Vec<u8>,
-    marks: Vec<u8>,
+    /// Of each document its fate.
     fates: Vec<u8>,
-    duplicates: BTreeMap<u32, u64>,
+    /// Documents that stand for others, and for how many, ascending.
+    duplicates: Vec<(u32, u64)>,
+    /// By their documents, ascending.
     cuts: Vec<Cut>,
     decontamination: Option<DecontaminationSummary>,
     copy_forward: Option<CopyForwardSummary>,
@@ -121,45 +122,49 @@ pub(crate) fn merge(
 ) -> Result<Decisions> {
     job.check_sources(catalog)?;
     context.progress.begin("deduplicate", None, Unit::Documents);
-    let mut merge = Merge::load(job, catalog)?;
+    let mut merge = Merge {
+        job,
+        catalog,
+        fates: vec![KEPT; catalog.len()],
+        duplicates: Vec::new(),
+        cuts: Vec::new(),
+        decontamination: None,
+        copy_forward: None,
+    };
     merge.decontaminate()?;
     merge.deduplicate(context)?;
     merge.cut_copies(context)?;
-    merge.apply_quotas()?;
+    merge.apply_quotas(context)?;
     context.progress.advance(catalog.len() as u64);
     context.progress.end();
-    let summary = merge.summarize();
-    let duplicates = merge.duplicates.into_iter().collect();
+    let summary = merge.summarize()?;
     let cuts = merge.cuts.into_iter().map(|cut| (cut.number as u32, cut.runs)).collect();
-    Ok(Decisions { about: about.clone(), duplicates, cuts, summary, fates: merge.fates })
+    let (duplicates, fates) = (merge.duplicates, merge.fates);
+    Ok(Decisions { about: about.clone(), duplicates, cuts, summary, fates })
 }
 
-impl<'a> Merge<'a> {
-    fn load(job: &'a Job<'a>, catalog: &'a Catalog) -> Result<Self> {
-        let count = catalog.len();
-        let mut merge = Self {
-            job,
-            catalog,
-            words: Vec::with_capacity(count),
-            chars: Vec::with_capacity(count),
-            bytes: Vec::with_capacity(count),
-            language: Vec::with_capacity(count),
-            marks: Vec::with_capacity(count),
-            fates: vec![KEPT; count],
-            duplicates: BTreeMap::new(),
-            cuts: Vec::new(),
-            decontamination: None,
-            copy_forward: None,
-        };
-        catalog.scan(Section::Keys, |_, row| {
+/// What of a document counts, once copies are cut out of it.
+struct Sizes {
+    words: u64,
+    chars: u64,
+    tokens: u64,
+}
+
+impl Merge<'_> {
+    /// Reads the keys of all documents in order, with what is left of each.
+    fn scan(&self, mut each: impl FnMut(usize, &Keys, Sizes)) -> Result<()> {
+        let rates = &self.job.config.mix.tokens_per_char;
+        let mut cuts = self.cuts.iter().peekable();
+        self.catalog.scan(Section::Keys, |number, row| {
             let keys = Keys::read(row);
-            merge.words.push(keys.words);
-            merge.chars.push(keys.chars);
-            merge.bytes.push(keys.bytes);
-            merge.language.push(keys.language);
-            merge.marks.push(keys.marks);
-        })?;
-        Ok(merge)
+            let cut = cuts.next_if(|cut| cut.number == number);
+            let (words, chars) = cut.map_or((0, 0), |cut| (cut.words, cut.chars));
+            let left = keys.chars.saturating_sub(chars);
+            let share = f64::from(left) / f64::from(keys.chars.max(1));
+            let tokens = rates.tokens(&keys.script_counts()) * share;
+            let words = keys.words.saturating_sub(words).into();
+            each(number, &keys, Sizes { words, chars: left.into(), tokens: tokens.round() as u64 });
+        })
     }
 
     fn drop(&mut self, number: usize, reason: Reason) {
@@ -175,9 +180,12 @@ impl<'a> Merge<'a> {
     fn decontaminate(&mut self) -> Result<()> {
         let Some(index) = &self.job.index else { return Ok(()) };
         self.require_documents("decontaminate")?;
-        let held: Vec<usize> = (0..self.marks.len())
-            .filter(|number| self.marks[*number] & Mark::Contaminated as u8 != 0)
-            .collect();
+        let mut held = Vec::new();
+        self.catalog.scan(Section::Keys, |number, row| {
+            if Keys::read(row).has(Mark::Contaminated) {
+                held.push(number);
+            }
+        })?;
         let versions = self.versions(&held)?;
         held.iter().for_each(|number| self.drop(*number, Reason::Contaminated));
         let dropped_versions = versions.len() as u64;
@@ -225,8 +233,13 @@ impl<'a> Merge<'a> {
 
     fn deduplicate(&mut self, context: &Context<'_>) -> Result<()> {
         let config = &self.job.config.deduplicate;
-        let is_alive = self.fates.iter().map(|fate| *fate == KEPT).collect();
-        let mut clusters = Clusters::new(is_alive, self.bytes.clone());
+        let mut bytes = Vec::with_capacity(self.catalog.len());
+        self.catalog.scan(Section::Keys, |_, row| bytes.push(Keys::read(row).bytes))?;
+        let mut clusters = Clusters::new(
+            self.fates.iter().map(|fate| *fate == KEPT),
+            bytes,
+            self.job.sorted_bytes,
+        );
         if config.exact {
             self.require_documents("deduplicate.exact")?;
             clusters.join_exact(self.catalog, context)?;
@@ -240,11 +253,11 @@ impl<'a> Merge<'a> {
 
     /// Keeps as many copies of a text as the source allows, at most one of each group.
     fn drop_copies(&mut self, clusters: &Clusters) -> Result<()> {
-        let mut copies: Vec<(usize, usize)> = (0..self.fates.len())
-            .map(|number| (clusters.head(number), number))
+        let mut copies: Vec<(u32, u32)> = (0..self.fates.len())
+            .map(|number| (clusters.head(number) as u32, number as u32))
             .filter(|(head, number)| head != number)
             .collect();
-        copies.sort_unstable_by_key(|(head, number)| (*head, clusters.rank(*number)));
+        copies.par_sort_unstable_by_key(|(head, number)| (*head, clusters.rank(*number as usize)));
         let max_copies: Vec<u32> = self
             .job
             .sources
@@ -252,22 +265,22 @@ impl<'a> Merge<'a> {
             .map(|source| source.max_copies.unwrap_or(source.profile.max_copies()))
             .collect();
         for cluster in copies.chunk_by(|a, b| a.0 == b.0) {
-            let head = cluster[0].0;
+            let head = cluster[0].0 as usize;
             let allowed = |number: usize| max_copies[self.catalog.run(number).source];
             let mut kept: Vec<u64> = Vec::new();
             let mut dropped = Vec::new();
-            for (_, number) in cluster {
-                if (kept.len().max(1) as u32) < allowed(*number) {
+            for number in cluster.iter().map(|(_, number)| *number as usize) {
+                if (kept.len().max(1) as u32) < allowed(number) {
                     if kept.is_empty() {
                         kept.push(self.catalog.keys(&[head])?[0].group);
                     }
-                    let group = self.catalog.keys(&[*number])?[0].group;
+                    let group = self.catalog.keys(&[number])?[0].group;
                     if !kept.contains(&group) {
                         kept.push(group);
                         continue;
                     }
                 }
-                dropped.push(*number);
+                dropped.push(number);
             }
             for number in &dropped {
                 let is_exact = clusters.is_exact(*number);
@@ -275,7 +288,7 @@ impl<'a> Merge<'a> {
                 self.drop(*number, reason);
             }
             if !dropped.is_empty() {
-                self.duplicates.insert(head as u32, dropped.len() as u64);
+                self.duplicates.push((head as u32, dropped.len() as u64));
             }
         }
         Ok(())
@@ -296,102 +309,47 @@ impl<'a> Merge<'a> {
         }
         for cut in found {
             let source = &sources[self.catalog.run(cut.number).source];
-            let least = source.min_chars.unwrap_or(self.job.config.min_chars) as u32;
-            self.chars[cut.number] = self.chars[cut.number].saturating_sub(cut.chars);
-            if self.chars[cut.number] < least.max(1) {
+            let least = source.least_chars(self.job.config).max(1) as u32;
+            let is_left =
+                self.catalog.keys(&[cut.number])?[0].chars >= cut.chars.saturating_add(least);
+            if !is_left {
                 self.drop(cut.number, Reason::CopiedForward);
-            } else {
-                self.words[cut.number] = self.words[cut.number].saturating_sub(cut.words);
-                self.cuts.push(cut);
             }
+            self.cuts.push(cut);
         }
         self.copy_forward = Some(summary);
         Ok(())
     }
 
-    /// The kept documents by source and language.
-    fn parts(&self) -> BTreeMap<(usize, u8), Vec<usize>> {
-        let mut parts: BTreeMap<(usize, u8), Vec<usize>> = BTreeMap::new();
-        for run in self.catalog.runs() {
-            for number in run.first..run.first + run.documents {
-                if self.fates[number] == KEPT {
-                    parts.entry((run.source, self.language[number])).or_default().push(number);
-                }
-            }
-        }
-        parts
-    }
-
-    fn apply_quotas(&mut self) -> Result<()> {
-        for (place, source) in self.job.sources.iter().enumerate() {
-            if let Some(max_words) = source.max_words {
-                let parts = self.parts().into_iter().filter(|((source, _), _)| *source == place);
-                let mut numbers: Vec<usize> = parts.flat_map(|(_, numbers)| numbers).collect();
-                numbers.sort_unstable();
-                self.limit(&numbers, max_words)?;
-            }
-        }
-        let mix = &self.job.config.mix;
-        let Some(max_words) = mix.max_words else { return Ok(()) };
-        let parts: Vec<Vec<usize>> = self.parts().into_values().collect();
-        let size = |numbers: &Vec<usize>| {
-            numbers.iter().map(|number| u64::from(self.words[*number])).sum::<u64>()
-        };
-        let sizes: Vec<u64> = parts.iter().map(size).collect();
-        for (numbers, share) in parts.iter().zip(shares(&sizes, max_words, mix.temperature)) {
-            self.limit(numbers, share)?;
-        }
-        Ok(())
-    }
-
-    fn limit(&mut self, numbers: &[usize], max_words: u64) -> Result<()> {
-        let words: u64 = numbers.iter().map(|number| u64::from(self.words[*number])).sum();
-        if words <= max_words {
-            return Ok(());
-        }
-        let keys = self.catalog.keys(numbers)?;
-        let sizes: Vec<(u64, u32)> = keys
-            .iter()
-            .zip(numbers)
-            .map(|(keys, number)| (keys.draw, self.words[*number]))
-            .collect();
-        let within = within_quota(&sizes, max_words);
-        for (number, within) in numbers.iter().zip(within) {
-            if !within {
-                self.drop(*number, Reason::OverQuota);
-            }
-        }
-        Ok(())
-    }
-
-    fn summarize(&self) -> CorpusSummary {
+    fn summarize(&self) -> Result<CorpusSummary> {
         let mut summary = self.job.read_summary(self.catalog);
-        let mut rows: BTreeMap<(usize, String, Split), (u64, u64)> = BTreeMap::new();
-        for run in self.catalog.runs() {
-            let source = &mut summary.sources[run.source];
-            for number in run.first..run.first + run.documents {
-                let words = u64::from(self.words[number]);
-                if let Some(place) = self.fates[number].checked_sub(1) {
-                    let reason = REASONS[place as usize];
-                    *source.rejected.entry(reason).or_default() += 1;
-                    *source.rejected_words.entry(reason).or_default() += words;
-                    continue;
-                }
-                source.documents += 1;
-                source.words += words;
-                source.chars += u64::from(self.chars[number]);
-                let is_valid = self.marks[number] & Mark::Valid as u8 != 0;
-                let split = if is_valid { Split::Valid } else { Split::Train };
-                let language = language_tag(self.language[number]).to_owned();
-                let row = rows.entry((run.source, language, split)).or_default();
-                row.0 += 1;
-                row.1 += words;
+        let mut rows: BTreeMap<(usize, String, Split), LanguageCounts> = BTreeMap::new();
+        let mut run = 0;
+        self.scan(|number, keys, sizes| {
+            let runs = self.catalog.runs();
+            while number >= runs[run].first + runs[run].documents {
+                run += 1;
             }
-        }
+            let place = runs[run].source;
+            let source = &mut summary.sources[place];
+            if let Some(reason) = self.fates[number].checked_sub(1) {
+                let reason = REASONS[reason as usize];
+                *source.rejected.entry(reason).or_default() += 1;
+                *source.rejected_words.entry(reason).or_default() += sizes.words;
+                return;
+            }
+            source.documents += 1;
+            source.words += sizes.words;
+            source.chars += sizes.chars;
+            source.tokens += sizes.tokens;
+            let split = if keys.has(Mark::Valid) { Split::Valid } else { Split::Train };
+            let language = language_tag(keys.language).to_owned();
+            rows.entry((place, language, split)).or_default().add(sizes.words, sizes.tokens);
+        })?;
         summary.decontamination = self.decontamination.clone();
         summary.copy_forward = self.copy_forward.clone();
         summary.set_languages(rows);
-        summary.warn(self.job.sources);
-        summary
+        summary.warn(self.job.sources, &self.job.config.mix);
+        Ok(summary)
     }
 }

@@ -1,4 +1,4 @@
-//! Quotas, the split and the keyed hashes of identifiers.
+//! The shares of a mix, the split and the keyed hashes of identifiers.
 
 use crate::{Split, SplitConfig};
 
@@ -45,36 +45,18 @@ impl Keyed {
     }
 }
 
-/// Which of `documents` (draw, words) fit into `max_words`, in the order of their draws.
-///
-/// A document that does not fit is passed over, smaller ones after it may still fit.
-pub(crate) fn within_quota(documents: &[(u64, u32)], max_words: u64) -> Vec<bool> {
-    let mut order: Vec<usize> = (0..documents.len()).collect();
-    order.sort_unstable_by_key(|index| (documents[*index].0, *index));
-    let mut taken = 0;
-    let mut within = vec![false; documents.len()];
-    for index in order {
-        let words = u64::from(documents[index].1);
-        if taken + words <= max_words {
-            taken += words;
-            within[index] = true;
-        }
-    }
-    within
-}
-
-/// How many words of each part, of `sizes` words, a mix of `max_words` takes.
+/// How much of each part, of these `sizes`, a mix of `max` takes.
 ///
 /// Shares go as the sizes to the power of 1 / `temperature`: at 1 they are those of the sizes,
 /// above it small parts have more. No part gives more than it has; what it lacks, the others give
 /// in their proportion.
 ///
 /// Source: Conneau and Lample 2019, "Cross-lingual Language Model Pretraining", section 3.1.
-pub(crate) fn shares(sizes: &[u64], max_words: u64, temperature: f64) -> Vec<u64> {
+pub(crate) fn shares(sizes: &[u64], max: u64, temperature: f64) -> Vec<u64> {
     let weight = |size: u64| (size as f64).powf(1.0 / temperature);
     let mut shares = vec![0; sizes.len()];
     let mut open: Vec<usize> = (0..sizes.len()).filter(|part| sizes[*part] > 0).collect();
-    let mut left = max_words;
+    let mut left = max;
     loop {
         let total: f64 = open.iter().map(|part| weight(sizes[*part])).sum();
         let share = |part: usize| left as f64 * weight(sizes[part]) / total;
@@ -113,16 +95,6 @@ mod tests {
             .filter(|number| keyed.split(&format!("환자 {number}"), &config) == Split::Valid)
             .count();
         assert!((850..1150).contains(&valid), "{valid}");
-    }
-
-    #[test]
-    fn the_quota_is_filled_and_never_passed() {
-        let keyed = Keyed::new(&SplitConfig::default());
-        let documents: Vec<(u64, u32)> =
-            (0..100).map(|number| (keyed.draw("quota", &format!("문서 {number}")), 10)).collect();
-        let within = within_quota(&documents, 305);
-        assert_eq!(within.iter().filter(|taken| **taken).count(), 30);
-        assert!(within.iter().rposition(|taken| *taken) > Some(50), "the choice is spread");
     }
 
     #[test]

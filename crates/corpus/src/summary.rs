@@ -6,7 +6,7 @@ use bimed_artifact::{AccessTier, SourceLineage};
 use bimed_text::{FoldCounts, IdentifierCounts, LANGUAGES, Language, StructureCounts};
 use serde::{Deserialize, Serialize};
 
-use crate::{Reason, SourceConfig, Split};
+use crate::{MixConfig, Reason, SourceConfig, Split};
 
 /// One source's way through the build.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +25,9 @@ pub struct SourceSummary {
     pub words: u64,
     /// Their characters.
     pub chars: u64,
+    /// Their tokens, as `mix.tokens_per_char` estimates them.
+    #[serde(default)]
+    pub tokens: u64,
     /// Records in no shard, by reason.
     pub rejected: BTreeMap<Reason, u64>,
     /// Words of the records in no shard, by reason; 0 where no text was read.
@@ -114,6 +117,26 @@ pub struct LanguageRow {
     pub documents: u64,
     /// Words (eojeol).
     pub words: u64,
+    /// Tokens, estimated.
+    #[serde(default)]
+    pub tokens: u64,
+}
+
+/// Documents, and what they hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct LanguageCounts {
+    documents: u64,
+    words: u64,
+    tokens: u64,
+}
+
+impl LanguageCounts {
+    /// Adds a document.
+    pub(crate) fn add(&mut self, words: u64, tokens: u64) {
+        self.documents += 1;
+        self.words += words;
+        self.tokens += tokens;
+    }
 }
 
 /// What the comparison with evaluation files found.
@@ -158,6 +181,9 @@ pub struct CorpusSummary {
     pub documents: u64,
     /// Their words (eojeol).
     pub words: u64,
+    /// Their tokens, as `mix.tokens_per_char` estimates them.
+    #[serde(default)]
+    pub tokens: u64,
     /// Shards written.
     pub shards: u64,
     /// How often each rule of the folding table replaced a character.
@@ -185,21 +211,24 @@ pub struct CorpusSummary {
 }
 
 impl CorpusSummary {
-    pub(crate) fn set_languages(&mut self, rows: BTreeMap<(usize, String, Split), (u64, u64)>) {
-        let row = |((place, language, split), (documents, words))| {
+    pub(crate) fn set_languages(&mut self, rows: BTreeMap<(usize, String, Split), LanguageCounts>) {
+        let row = |((place, language, split), counts)| {
             let source = self.sources.get(place).map(|source: &SourceSummary| source.name.clone());
-            LanguageRow { source: source.unwrap_or_default(), language, split, documents, words }
+            let source = source.unwrap_or_default();
+            let LanguageCounts { documents, words, tokens } = counts;
+            LanguageRow { source, language, split, documents, words, tokens }
         };
         self.languages = rows.into_iter().map(row).collect();
         self.documents = self.sources.iter().map(|source| source.documents).sum();
         self.words = self.sources.iter().map(|source| source.words).sum();
+        self.tokens = self.sources.iter().map(|source| source.tokens).sum();
         self.partial = self.sources.iter().any(|source| {
             !source.partial_files.is_empty() || source.rejected.contains_key(&Reason::BadEncoding)
         });
     }
 
     /// Says what deserves a look.
-    pub(crate) fn warn(&mut self, sources: &[SourceConfig]) {
+    pub(crate) fn warn(&mut self, sources: &[SourceConfig], mix: &MixConfig) {
         let warnings = &mut self.warnings;
         for (source, summary) in sources.iter().zip(&self.sources) {
             let name = &source.name;
@@ -210,16 +239,30 @@ impl CorpusSummary {
                 let (dropped, pages) = (summary.dropped_pages.len(), summary.pages);
                 warnings.push(format!("source `{name}`: {dropped} of {pages} pages are left out"));
             }
-            if let Some(max_words) = source.max_words
-                && !summary.rejected.contains_key(&Reason::OverQuota)
-                && summary.words < max_words
-            {
-                let words = summary.words;
-                warnings
-                    .push(format!("source `{name}` has {words} of its quota of {max_words} words"));
+            if !summary.rejected.contains_key(&Reason::OverQuota) {
+                let quotas = [
+                    (source.max_words, summary.words, "words"),
+                    (source.max_tokens, summary.tokens, "tokens"),
+                ];
+                for (max, has, unit) in quotas {
+                    if let Some(max) = max.filter(|max| has < *max) {
+                        warnings.push(format!(
+                            "source `{name}` has {has} of its quota of {max} {unit}"
+                        ));
+                    }
+                }
             }
             for file in &summary.partial_files {
                 warnings.push(format!("source `{name}`: `{file}` is partial"));
+            }
+        }
+        let is_short =
+            self.sources.iter().all(|one| !one.rejected.contains_key(&Reason::OverQuota));
+        for (max, has, unit) in
+            [(mix.max_words, self.words, "words"), (mix.max_tokens, self.tokens, "tokens")]
+        {
+            if let Some(max) = max.filter(|max| is_short && has < *max) {
+                warnings.push(format!("the mix has {has} of its {max} {unit}"));
             }
         }
         if self.decontamination.as_ref().is_some_and(|found| found.dropped == 0) {

@@ -15,7 +15,7 @@ use crate::sections::Corpus;
 /// The stage's name in the store.
 pub(crate) const STAGE: &str = "corpus";
 /// The form of its output.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;
 /// What extraction leaves for every corpus of a store: a file is read once.
 const UNITS: &str = "units";
 

@@ -1,5 +1,6 @@
 //! Tests of the whole pipeline.
 
+mod chosen;
 mod clinical;
 mod governance;
 mod interrupted;
@@ -28,9 +29,13 @@ pub(crate) fn test_document(text: &str) -> Document {
         domain: String::new(),
         genre: String::new(),
         hangul_ratio: 1.0,
+        hangul_word_ratio: 1.0,
+        switch_points: 0.0,
         num_chars: 0,
         num_words: 0,
         sentences: bimed_text::sentences(text),
+        sections: Vec::new(),
+        quality: Default::default(),
         provenance: Provenance {
             file: String::new(),
             file_blake3: String::new(),

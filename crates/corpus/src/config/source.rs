@@ -6,7 +6,7 @@ use bimed_artifact::AccessTier;
 use bimed_text::{Language, StructureOptions};
 use serde::{Deserialize, Serialize};
 
-use super::IdentifierMode;
+use super::{CorpusConfig, FilterConfig, IdentifierMode, Profile};
 
 /// How a source's files are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,57 +68,6 @@ pub enum RecordUnit {
     Paragraph,
     /// A line, or a match of the pattern.
     Line,
-}
-
-/// What kind of text a source holds; it chooses the defaults of the rules that judge it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Profile {
-    /// Nothing is known of it.
-    #[default]
-    General,
-    /// Books: pages, running heads, tables of contents.
-    Textbook,
-    /// Pages of the web.
-    Web,
-    /// Notes and reports about patients: almost nothing is dropped.
-    Clinical,
-    /// The study's cleaning of its chest-CT reports: all but Latin letters, syllables and spaces
-    /// goes, numbers and signs too.
-    #[serde(rename = "paper-ct")]
-    PaperCt,
-}
-
-impl Profile {
-    /// How many near copies of one text are kept: reports made from a template are no accident.
-    pub fn max_copies(self) -> u32 {
-        match self {
-            Self::Clinical | Self::PaperCt => 5,
-            Self::General | Self::Textbook | Self::Web => 1,
-        }
-    }
-}
-
-impl Profile {
-    /// What is done to pages and lines, unless the source says otherwise.
-    pub fn structure(self) -> StructureOptions {
-        let is_book = self == Self::Textbook;
-        StructureOptions { page_furniture: is_book, contents: is_book, line_breaks: is_book }
-    }
-
-    /// Regular expressions over lines or characters that are taken out.
-    pub fn removes(self) -> &'static [&'static str] {
-        match self {
-            Self::General | Self::Textbook | Self::Clinical => &[],
-            Self::Web => &[
-                r"(?m)^.*(?:무단\s*전재|재배포\s*금지|저작권자\s*[ⓒ©(]).*$",
-                r"(?m)^.{0,40}기자\s*[(\[]?\s*[\w.]+@[\w.]+.*$",
-                r"(?m)^.*(?:All rights reserved|Cookie Policy|Privacy Policy).*$",
-            ],
-            // Source: the study's published code, as described with it; never a default.
-            Self::PaperCt => &[r"[^a-zA-Z가-힣\s]"],
-        }
-    }
 }
 
 /// One source of documents: files of one format under one licence.
@@ -198,10 +147,16 @@ pub struct SourceConfig {
     /// before (`_` in MIMIC-IV); it becomes `[DEID]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub removed_marker: Option<char>,
-    /// Documents with fewer characters are dropped; absent is [`CorpusConfig::min_chars`].
+    /// Documents with fewer characters are dropped; absent is that of the profile (`web` 200), else
+    /// [`CorpusConfig::min_chars`].
     pub min_chars: Option<usize>,
+    /// Bounds of the signals of quality; what is absent is that of the profile.
+    pub filter: FilterConfig,
     /// At most this many words (eojeol) are taken; absent takes all.
     pub max_words: Option<u64>,
+    /// At most this many tokens are taken, as [`super::MixConfig::tokens_per_char`] estimates them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
     /// How many near copies of one text are kept; absent is that of the profile (`clinical` 5,
     /// else 1).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -249,7 +204,9 @@ impl Default for SourceConfig {
             identifiers: None,
             removed_marker: None,
             min_chars: None,
+            filter: FilterConfig::default(),
             max_words: None,
+            max_tokens: None,
             max_copies: None,
             copy_forward: false,
             translates: None,
@@ -258,6 +215,11 @@ impl Default for SourceConfig {
 }
 
 impl SourceConfig {
+    /// Documents with fewer characters are dropped.
+    pub(crate) fn least_chars(&self, config: &CorpusConfig) -> usize {
+        self.min_chars.or(self.profile.min_chars()).unwrap_or(config.min_chars)
+    }
+
     /// Every fault of the values: key and message.
     pub fn faults(&self) -> Vec<(String, String)> {
         let mut faults = Vec::new();
@@ -307,12 +269,20 @@ impl SourceConfig {
                 fault(key, format!("is `{pattern}`, expected a regular expression"));
             }
         }
-        for (key, is_zero) in
-            [("max_words", self.max_words == Some(0)), ("max_copies", self.max_copies == Some(0))]
-        {
+        for (key, is_zero) in [
+            ("max_words", self.max_words == Some(0)),
+            ("max_tokens", self.max_tokens == Some(0)),
+            ("max_copies", self.max_copies == Some(0)),
+        ] {
             if is_zero {
                 fault(key, "is `0`, expected at least 1".into());
             }
+        }
+        if self.max_words.is_some() && self.max_tokens.is_some() {
+            fault("max_tokens", "is there beside `max_words`, expected one of the two".into());
+        }
+        for (key, share) in self.filter.faults() {
+            fault(&format!("filter.{key}"), format!("is `{share}`, expected 0 to 1"));
         }
         if let Some(date) = &self.approval_expires
             && !is_date(date)

@@ -1,7 +1,9 @@
 //! What is known of a document beside its text: fixed in size, so that it is read by place.
 
+use bimed_text::ScriptCounts;
+
 /// The bytes of [`Keys`] in a unit.
-pub(crate) const KEYS_BYTES: usize = 80;
+pub(crate) const KEYS_BYTES: usize = 96;
 /// The bytes of a [`Segment`] in a unit.
 pub(crate) const SEGMENT_BYTES: usize = 16;
 /// The bytes of a [`WithdrawnKey`] in a unit.
@@ -40,6 +42,8 @@ pub(crate) struct Keys {
     /// The first of its segments in the unit, and how many.
     pub segment: u32,
     pub segments: u32,
+    /// Its characters by script: Hangul, Latin, digits, signs, other letters.
+    pub scripts: [u32; 5],
     /// Its language's place in [`bimed_text`]'s tags.
     pub language: u8,
     /// [`Mark`]s.
@@ -49,6 +53,12 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn has(&self, mark: Mark) -> bool {
         self.marks & mark as u8 != 0
+    }
+
+    /// The counts of its characters, without white space.
+    pub(crate) fn script_counts(&self) -> ScriptCounts {
+        let [hangul, latin, digit, symbol, other] = self.scripts.map(u64::from);
+        ScriptCounts { hangul, latin, digit, symbol, other, ..ScriptCounts::default() }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
@@ -65,7 +75,10 @@ impl Keys {
             self.words,
             self.segment,
             self.segments,
-        ] {
+        ]
+        .into_iter()
+        .chain(self.scripts)
+        {
             out.extend(value.to_le_bytes());
         }
         out.extend([self.language, self.marks]);
@@ -89,8 +102,9 @@ impl Keys {
             words: short(5),
             segment: short(6),
             segments: short(7),
-            language: bytes[64],
-            marks: bytes[65],
+            scripts: std::array::from_fn(|script| short(8 + script)),
+            language: bytes[84],
+            marks: bytes[85],
         }
     }
 }
@@ -172,6 +186,7 @@ mod tests {
             words: u32::MAX,
             segment: 11,
             segments: 12,
+            scripts: [13, 14, 15, 16, 17],
             language: 3,
             marks: Mark::Contaminated as u8 | Mark::TimeUnknown as u8,
         };

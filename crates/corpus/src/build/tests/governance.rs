@@ -136,23 +136,3 @@ fn a_translation_of_a_contaminated_document_is_dropped_with_it() {
     fixture.sources[1].translates = Some("일본어".into());
     assert!(matches!(fixture.build("none"), Err(Error::Config { .. })));
 }
-
-#[test]
-fn a_mix_takes_its_words_by_temperature() {
-    let mut fixture = Fixture::new();
-    let ten = |name: &str, count: usize| -> String {
-        let words =
-            |n: usize| (0..10).map(|w| format!("{name}{n}번{w}")).collect::<Vec<_>>().join(" ");
-        (0..count).map(|number| line(&words(number), number)).collect()
-    };
-    fixture.source("큰것", Format::Jsonl, ten("소견", 900).as_bytes());
-    fixture.source("small", Format::Jsonl, ten("노트", 100).as_bytes());
-    fixture.config.mix.max_words = Some(1000);
-    let words = |fixture: &Fixture, out: &str| {
-        let (summary, _) = fixture.build(out).unwrap();
-        summary.sources.iter().map(|source| source.words).collect::<Vec<_>>()
-    };
-    assert_eq!(words(&fixture, "flat"), [900, 100]);
-    fixture.config.mix.temperature = 2.0;
-    assert_eq!(words(&fixture, "warm"), [750, 250]);
-}

@@ -1,0 +1,194 @@
+//! What is measured of a document's text, to choose by. It judges nothing.
+//!
+//! One reading of the words and one of the lines; every figure is a function of the text alone.
+
+use bimed_text::ScriptCounts;
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Signals of a text's quality, shares from 0 to 1, rounded to four places.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Quality {
+    /// Letters of any script among the characters that are no white space.
+    pub letter_share: f64,
+    /// Digits among them.
+    pub digit_share: f64,
+    /// Characters of a word (eojeol), on average.
+    pub mean_word_chars: f64,
+    /// Lines that repeat the most frequent line; 0 where every line is another.
+    pub top_line_share: f64,
+    /// The share of bytes in lines that stand before in the document.
+    pub repeated_line_share: f64,
+    /// Lines that end as a sentence does.
+    pub ended_line_share: f64,
+    /// Lines of an index or a table of contents: words and behind them the numbers of pages.
+    pub listing_line_share: f64,
+}
+
+/// The words of a text, counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct WordCounts {
+    /// Words (eojeol).
+    pub words: u64,
+    /// Words with a Hangul syllable, and words with one or with a Latin letter.
+    pub hangul: u64,
+    pub lettered: u64,
+    /// Changes between Hangul syllables and Latin letters (A to Z), within words and between them.
+    pub switches: u64,
+}
+
+impl WordCounts {
+    pub(crate) fn of(text: &str) -> Self {
+        let mut counts = Self::default();
+        // Whether the letter before was Hangul.
+        let mut before = None;
+        for word in text.split_whitespace() {
+            counts.words += 1;
+            let (mut has_hangul, mut has_latin) = (false, false);
+            let bytes = word.as_bytes();
+            for (at, byte) in bytes.iter().enumerate() {
+                let is_hangul = match byte {
+                    b'a'..=b'z' | b'A'..=b'Z' => false,
+                    // The first of three bytes of U+AC00 to U+D7FF.
+                    0xEB..=0xED => true,
+                    0xEA if bytes.get(at + 1).is_some_and(|next| *next >= 0xB0) => true,
+                    _ => continue,
+                };
+                (has_hangul, has_latin) = (has_hangul | is_hangul, has_latin | !is_hangul);
+                counts.switches += u64::from(before.is_some_and(|before| before != is_hangul));
+                before = Some(is_hangul);
+            }
+            counts.hangul += u64::from(has_hangul);
+            counts.lettered += u64::from(has_hangul | has_latin);
+        }
+        counts
+    }
+
+    /// Changes of script in a hundred words.
+    pub(crate) fn switch_points(&self) -> f64 {
+        (1e4 * ratio(self.switches, self.words)).round() / 1e2
+    }
+
+    /// The share of words with Hangul in those with Hangul or Latin letters.
+    pub(crate) fn hangul_ratio(&self) -> f64 {
+        rounded(ratio(self.hangul, self.lettered))
+    }
+}
+
+impl Quality {
+    /// Of a text with these counts.
+    pub(crate) fn of(text: &str, scripts: &ScriptCounts, words: &WordCounts) -> Self {
+        let mut lines: Vec<(u64, usize)> = Vec::new();
+        let (mut ended, mut listing) = (0, 0);
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            lines.push((xxh3_64(line.as_bytes()), line.len()));
+            ended += u64::from(is_ended(line));
+            listing += u64::from(is_listing(line));
+        }
+        let count = lines.len() as u64;
+        let bytes: usize = lines.iter().map(|line| line.1).sum();
+        lines.sort_unstable();
+        let (mut top, mut repeated) = (0, 0);
+        for same in lines.chunk_by(|a, b| a == b) {
+            top = top.max(same.len() as u64 - 1);
+            repeated += (same.len() - 1) * same[0].1;
+        }
+        let share = |part, whole| rounded(ratio(part, whole));
+        Self {
+            letter_share: share(scripts.letters(), scripts.non_space()),
+            digit_share: share(scripts.digit, scripts.non_space()),
+            mean_word_chars: share(scripts.non_space(), words.words),
+            top_line_share: share(top, count),
+            repeated_line_share: share(repeated as u64, bytes as u64),
+            ended_line_share: share(ended, count),
+            listing_line_share: share(listing, count),
+        }
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
+
+fn is_ended(line: &str) -> bool {
+    let line = line.trim_end_matches(['"', '\'', ')', ']', '”', '’', '」', '』']);
+    line.ends_with(['.', '!', '?', '…', '。', '！', '？'])
+}
+
+/// `폐렴 ..... 12`, `pneumonia, 34, 56-58`: a page has at most four digits, and a heading few words.
+fn is_listing(line: &str) -> bool {
+    const MAX_WORDS: usize = 12;
+    let is_number = |c: char| c.is_ascii_digit() || matches!(c, ',' | ' ' | '-' | '–');
+    let name = line.trim_end_matches(is_number);
+    let pages = &line[name.len()..];
+    let mut numbers = pages.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
+    let leader = ['.', '·', '…', '‥'];
+    let is_led = name.trim_end().ends_with("..") || name.trim_end().ends_with(&leader[1..]);
+    let is_set_off = is_led || pages.starts_with([' ', ',']);
+    let has_name = name.chars().any(char::is_alphabetic);
+    numbers.clone().next().is_some()
+        && numbers.all(|run| run.len() <= 4)
+        && is_set_off
+        && has_name
+        && name.split_whitespace().count() <= MAX_WORDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quality(text: &str) -> Quality {
+        Quality::of(text, &ScriptCounts::of(text), &WordCounts::of(text))
+    }
+
+    #[test]
+    fn switches_are_counted_within_and_between_words() {
+        // 환자 → CT → 에서 → nodule → 이, then Latin and Hangul on either side of a number.
+        let counts = WordCounts::of("환자 CT에서 nodule이\n3 cm 보임");
+        let expected = WordCounts { words: 5, hangul: 4, lettered: 5, switches: 6 };
+        assert_eq!(counts, WordCounts { words: 5 + 1, ..expected });
+        assert_eq!((counts.switch_points(), counts.hangul_ratio()), (100.0, 0.8));
+        let letters = WordCounts::of("ꀀ Ⅲ 7 肺");
+        assert_eq!((letters.words, letters.lettered, letters.switches), (4, 0, 0));
+        assert_eq!(WordCounts::default().switch_points(), 0.0);
+    }
+
+    #[test]
+    fn repeated_lines_are_shares_of_lines_and_of_bytes() {
+        let text = "활력 징후 안정.\nVital signs stable.\n활력 징후 안정.\n\n활력 징후 안정.\n끝";
+        let found = quality(text);
+        assert_eq!((found.top_line_share, found.ended_line_share), (0.4, 0.8));
+        // Twice 21 bytes of 21 * 3 + 19 + 3.
+        assert_eq!(found.repeated_line_share, 0.4941);
+        assert_eq!(quality("한 줄").top_line_share, 0.0);
+    }
+
+    #[test]
+    fn letters_digits_and_words_are_measured() {
+        let found = quality("Na 138, 혈압 120");
+        assert_eq!((found.letter_share, found.digit_share), (0.3636, 0.5455));
+        assert_eq!(found.mean_word_chars, 2.75);
+        assert_eq!(quality(""), Quality::default());
+    }
+
+    #[test]
+    fn lines_of_an_index_are_told_from_sentences_and_findings() {
+        for (line, expected) in [
+            ("제1장 폐렴 ........ 12", true),
+            ("Pneumonia, 34, 56-58", true),
+            ("흉부 CT ··· 7", true),
+            ("고혈압 103", true),
+            ("환자는 2026년에 입원하였다.", false),
+            ("사번 1234567", false),
+            ("12", false),
+            ("HbA1c", false),
+            ("The patient was seen by the doctor on the ward and then again in 2019", false),
+        ] {
+            assert_eq!(is_listing(line), expected, "{line}");
+        }
+    }
+}
