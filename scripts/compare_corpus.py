@@ -7,14 +7,13 @@ NOTES.jsonl is what `scripts/make_notes.py` writes. datatrove: JsonlReader → M
 bands of 8, 5-grams of words) → buckets → cluster → filter → JsonlWriter; it has no exact deduplication
 apart, of which the MinHash one is a superset. It verifies no candidate, and leaves out punctuation. bimed: reader → normalisation, language, sentences →
 exact and MinHash deduplication (14 bands of 8, 5-grams of words, verified) → writer; identifiers are
-looked for too. Prints a table of wall time, processor time and peak memory. The processor time of
-datatrove's workers is not its own and is left out.
+looked for too. Prints a table of wall time, processor time and peak memory, of whole trees of
+processes.
 """
 
 import argparse
 import json
 import os
-import resource
 import shlex
 import shutil
 import subprocess
@@ -56,34 +55,40 @@ if __name__ == "__main__":
 
 
 def measured(command: list[str], environment: dict[str, str]) -> dict[str, float]:
-    """Wall and processor seconds, and the peak memory of the whole tree, sampled."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Wall and processor seconds, and the peak memory, of the whole tree, sampled."""
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    peak = 0
+    peak, ticks = 0, {}
     while process.poll() is None:
-        peak = max(peak, tree_bytes(process.pid))
+        sizes = 0
+        for pid in tree(process.pid):
+            try:
+                stat = Path(f"/proc/{pid}/stat").read_text()
+                sizes += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            user, system = stat.rsplit(")", 1)[1].split()[11:13]
+            ticks[pid] = int(user) + int(system)
+        peak = max(peak, sizes)
         time.sleep(0.05)
     wall = time.monotonic() - began
     if process.returncode:
         sys.exit(f"{command[0]}: {process.stderr.read().decode(errors='replace')[-2000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall": wall, "cpu": cpu, "peak": peak}
+    return {"wall": wall, "cpu": sum(ticks.values()) / os.sysconf("SC_CLK_TCK"), "peak": peak}
 
 
-def tree_bytes(root: int) -> int:
-    """Resident bytes of a process and all below it; pages that they share count in each."""
-    total, open_pids = 0, [root]
+def tree(root: int) -> list[int]:
+    """A process and all below it. Pages that they share count in each."""
+    found, open_pids = [], [root]
     while open_pids:
         pid = open_pids.pop()
+        found.append(pid)
         try:
-            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 open_pids += map(int, (thread / "children").read_text().split())
         except (FileNotFoundError, ProcessLookupError):
             pass
-    return total
+    return found
 
 
 def main() -> None:
@@ -126,8 +131,7 @@ def main() -> None:
     print("|---|---:|---:|---:|---:|---:|")
     for name, row in rows:
         wall, cpu, peak = row["wall"], row["cpu"], row["peak"] / 1e6
-        own = [f"{cpu:.1f}", f"{size / cpu:.1f}"] if name.startswith("bimed") else ["–", "–"]
-        print(f"| {name} | {wall:.1f} | {own[0]} | {size / wall:.1f} | {own[1]} | {peak:.0f} |")
+        print(f"| {name} | {wall:.1f} | {cpu:.1f} | {size / wall:.1f} | {size / cpu:.1f} | {peak:.0f} |")
 
 
 if __name__ == "__main__":

@@ -242,12 +242,13 @@ impl<'a> Job<'a> {
         for (place, (run, found)) in without_fields {
             let (source, summary) = (&self.sources[place], &summaries[place]);
             if summary.rejected.get(&Reason::MissingField) == Some(&summary.records) {
-                return Err(Error::MissingFields {
-                    path: self.files[run.file].path.clone(),
-                    kind: if source.format == Format::Xml { "elements" } else { "fields" },
-                    found: found.clone(),
-                    needed: source.record.iter().chain(&source.text).cloned().collect(),
-                });
+                return Err(Error::missing_fields(
+                    self.files[run.file].path.clone(),
+                    if source.format == Format::Xml { "elements" } else { "fields" },
+                    found.clone(),
+                    source.record.iter().chain(&source.text).cloned().collect(),
+                    source,
+                ));
             }
         }
         summaries.iter().try_for_each(|summary| self.check_broken(summary))?;

@@ -184,7 +184,7 @@ pub enum Reason {
     DroppedLanguage,
     /// One line again and again, or mostly lines that stand before in the document.
     Repetitive,
-    /// An index or a table of contents.
+    /// An index: mostly numbers of pages.
     Listing,
     /// Fewer letters than its source asks for.
     FewLetters,

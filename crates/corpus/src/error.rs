@@ -3,6 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use bimed_artifact::AccessTier;
+
+use crate::SourceConfig;
 use crate::read::EngineReport;
 
 /// The result of this crate's functions.
@@ -87,7 +90,7 @@ pub enum Error {
         paths: Vec<MissingPath>,
     },
     /// A table without a configured column, or records without a configured field.
-    #[error("{path}: found {} {found:?}, expected {needed:?}", kind)]
+    #[error("{path}: found {}, expected {needed:?}", fields(kind, found, *hidden))]
     MissingFields {
         /// The file.
         path: PathBuf,
@@ -95,6 +98,8 @@ pub enum Error {
         kind: &'static str,
         /// What the file has.
         found: Vec<String>,
+        /// How many it has where they are not shown.
+        hidden: usize,
         /// What the source's config names and the file lacks.
         needed: Vec<String>,
     },
@@ -190,7 +195,34 @@ pub enum Error {
     },
 }
 
+fn fields(kind: &str, found: &[String], hidden: usize) -> String {
+    match hidden {
+        0 => format!("{kind} {found:?}"),
+        hidden => format!("{hidden} {kind}, none of those that the source names"),
+    }
+}
+
 impl Error {
+    /// [`Self::MissingFields`] in a file of `source`. What is taken for names may be a row about
+    /// somebody, where the file has no header: of private sources they are shown only if one of them
+    /// is named by the config.
+    pub(crate) fn missing_fields(
+        path: PathBuf,
+        kind: &'static str,
+        found: Vec<String>,
+        needed: Vec<String>,
+        source: &SourceConfig,
+    ) -> Self {
+        let columns = [&source.id, &source.group, &source.time].into_iter().flatten();
+        let mut named = source.text.iter().chain(columns);
+        let is_shown = source.access_tier != AccessTier::Private
+            || kind == "elements"
+            || named.any(|name| found.contains(name));
+        let hidden = if is_shown { 0 } else { found.len() };
+        let found = if is_shown { found } else { Vec::new() };
+        Self::MissingFields { path, kind, found, hidden, needed }
+    }
+
     /// Advice, where there is something to do.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -21,8 +21,8 @@ pub struct Quality {
     pub repeated_line_share: f64,
     /// Lines that end as a sentence does.
     pub ended_line_share: f64,
-    /// Lines of an index or a table of contents: words and behind them the numbers of pages.
-    pub listing_line_share: f64,
+    /// Words that are the numbers of pages in an index: whole, of at most four digits, or ranges.
+    pub page_number_share: f64,
 }
 
 /// The words of a text, counted.
@@ -33,6 +33,8 @@ pub(crate) struct WordCounts {
     /// Words with a Hangul syllable, and words with one or with a Latin letter.
     pub hangul: u64,
     pub lettered: u64,
+    /// Words that are numbers of pages.
+    pub page_numbers: u64,
     /// Changes between Hangul syllables and Latin letters (A to Z), within words and between them.
     pub switches: u64,
 }
@@ -44,6 +46,7 @@ impl WordCounts {
         let mut before = None;
         for word in text.split_whitespace() {
             counts.words += 1;
+            counts.page_numbers += u64::from(is_page_number(word));
             let (mut has_hangul, mut has_latin) = (false, false);
             let bytes = word.as_bytes();
             for (at, byte) in bytes.iter().enumerate() {
@@ -79,11 +82,10 @@ impl Quality {
     /// Of a text with these counts.
     pub(crate) fn of(text: &str, scripts: &ScriptCounts, words: &WordCounts) -> Self {
         let mut lines: Vec<(u64, usize)> = Vec::new();
-        let (mut ended, mut listing) = (0, 0);
+        let mut ended = 0;
         for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
             lines.push((xxh3_64(line.as_bytes()), line.len()));
             ended += u64::from(is_ended(line));
-            listing += u64::from(is_listing(line));
         }
         let count = lines.len() as u64;
         let bytes: usize = lines.iter().map(|line| line.1).sum();
@@ -101,7 +103,7 @@ impl Quality {
             top_line_share: share(top, count),
             repeated_line_share: share(repeated as u64, bytes as u64),
             ended_line_share: share(ended, count),
-            listing_line_share: share(listing, count),
+            page_number_share: share(words.page_numbers, words.words),
         }
     }
 }
@@ -119,22 +121,13 @@ fn is_ended(line: &str) -> bool {
     line.ends_with(['.', '!', '?', '…', '。', '！', '？'])
 }
 
-/// `폐렴 ..... 12`, `pneumonia, 34, 56-58`: a page has at most four digits, and a heading few words.
-fn is_listing(line: &str) -> bool {
-    const MAX_WORDS: usize = 12;
-    let is_number = |c: char| c.is_ascii_digit() || matches!(c, ',' | ' ' | '-' | '–');
-    let name = line.trim_end_matches(is_number);
-    let pages = &line[name.len()..];
-    let mut numbers = pages.split(|c: char| !c.is_ascii_digit()).filter(|run| !run.is_empty());
-    let leader = ['.', '·', '…', '‥'];
-    let is_led = name.trim_end().ends_with("..") || name.trim_end().ends_with(&leader[1..]);
-    let is_set_off = is_led || pages.starts_with([' ', ',']);
-    let has_name = name.chars().any(char::is_alphabetic);
-    numbers.clone().next().is_some()
-        && numbers.all(|run| run.len() <= 4)
-        && is_set_off
-        && has_name
-        && name.split_whitespace().count() <= MAX_WORDS
+/// `7`, `34,`, `56-58`; no decimals, no times, no years of a record's number.
+fn is_page_number(word: &str) -> bool {
+    word.starts_with(|c: char| c.is_ascii_digit())
+        && word
+            .trim_end_matches(',')
+            .split(['-', '–'])
+            .all(|run| (1..=4).contains(&run.len()) && run.bytes().all(|b| b.is_ascii_digit()))
 }
 
 #[cfg(test)]
@@ -149,8 +142,9 @@ mod tests {
     fn switches_are_counted_within_and_between_words() {
         // 환자 → CT → 에서 → nodule → 이, then Latin and Hangul on either side of a number.
         let counts = WordCounts::of("환자 CT에서 nodule이\n3 cm 보임");
-        let expected = WordCounts { words: 5, hangul: 4, lettered: 5, switches: 6 };
-        assert_eq!(counts, WordCounts { words: 5 + 1, ..expected });
+        let expected =
+            WordCounts { words: 6, hangul: 4, lettered: 5, page_numbers: 1, switches: 6 };
+        assert_eq!(counts, expected);
         assert_eq!((counts.switch_points(), counts.hangul_ratio()), (100.0, 0.8));
         let letters = WordCounts::of("ꀀ Ⅲ 7 肺");
         assert_eq!((letters.words, letters.lettered, letters.switches), (4, 0, 0));
@@ -176,19 +170,21 @@ mod tests {
     }
 
     #[test]
-    fn lines_of_an_index_are_told_from_sentences_and_findings() {
-        for (line, expected) in [
-            ("제1장 폐렴 ........ 12", true),
-            ("Pneumonia, 34, 56-58", true),
-            ("흉부 CT ··· 7", true),
-            ("고혈압 103", true),
-            ("환자는 2026년에 입원하였다.", false),
-            ("사번 1234567", false),
-            ("12", false),
-            ("HbA1c", false),
-            ("The patient was seen by the doctor on the ward and then again in 2019", false),
+    fn numbers_of_pages_are_told_from_other_numbers() {
+        for (word, expected) in [
+            ("7", true),
+            ("34,", true),
+            ("56-58", true),
+            ("103–104,", true),
+            ("4.2", false),
+            ("120/80", false),
+            ("2026년", false),
+            ("77123456", false),
+            ("5-", false),
+            ("CT-3", false),
         ] {
-            assert_eq!(is_listing(line), expected, "{line}");
+            assert_eq!(is_page_number(word), expected, "{word}");
         }
+        assert_eq!(quality("폐렴 12, 34-36 pneumonia 7").page_number_share, 0.6);
     }
 }

@@ -4,6 +4,7 @@ mod chosen;
 mod clinical;
 mod governance;
 mod interrupted;
+mod planted;
 mod resumed;
 
 use std::collections::BTreeSet;

@@ -29,9 +29,9 @@ pub struct FilterConfig {
     /// The least share of lines that end as a sentence does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_ended_line_share: Option<f64>,
-    /// The greatest share of lines of an index or a table of contents.
+    /// The greatest share of words that are numbers of pages, as in an index.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_listing_line_share: Option<f64>,
+    pub max_page_number_share: Option<f64>,
     /// The fewest changes between Hangul and Latin letters in a hundred words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_switch_points: Option<f64>,
@@ -51,7 +51,7 @@ impl FilterConfig {
             max_top_line_share: self.max_top_line_share.or(other.max_top_line_share),
             max_repeated_line_share: self.max_repeated_line_share.or(other.max_repeated_line_share),
             min_ended_line_share: self.min_ended_line_share.or(other.min_ended_line_share),
-            max_listing_line_share: self.max_listing_line_share.or(other.max_listing_line_share),
+            max_page_number_share: self.max_page_number_share.or(other.max_page_number_share),
             min_switch_points: self.min_switch_points.or(other.min_switch_points),
             max_switch_points: self.max_switch_points.or(other.max_switch_points),
         }
@@ -71,7 +71,7 @@ impl FilterConfig {
             (self.max_mean_word_chars, found.mean_word_chars, Reason::OddWords),
             (self.max_top_line_share, found.top_line_share, Reason::Repetitive),
             (self.max_repeated_line_share, found.repeated_line_share, Reason::Repetitive),
-            (self.max_listing_line_share, found.listing_line_share, Reason::Listing),
+            (self.max_page_number_share, found.page_number_share, Reason::Listing),
             (self.max_switch_points, document.switch_points, Reason::ManySwitches),
         ];
         let below = |(bound, value, _): &(Option<f64>, f64, Reason)| {
@@ -92,7 +92,7 @@ impl FilterConfig {
             ("max_top_line_share", self.max_top_line_share),
             ("max_repeated_line_share", self.max_repeated_line_share),
             ("min_ended_line_share", self.min_ended_line_share),
-            ("max_listing_line_share", self.max_listing_line_share),
+            ("max_page_number_share", self.max_page_number_share),
         ];
         let shares = shares.into_iter().filter_map(|(key, share)| Some((key, share?)));
         shares.filter(|(_, share)| !(0.0..=1.0).contains(share)).collect()

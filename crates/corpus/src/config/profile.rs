@@ -49,7 +49,7 @@ impl Profile {
         match self {
             Self::General | Self::Clinical => repetitive,
             Self::PaperCt => FilterConfig::default(),
-            Self::Textbook => FilterConfig { max_listing_line_share: Some(0.5), ..repetitive },
+            Self::Textbook => FilterConfig { max_page_number_share: Some(0.3), ..repetitive },
             Self::Web => FilterConfig {
                 max_top_line_share: Some(0.3),
                 max_repeated_line_share: Some(0.3),

@@ -112,8 +112,7 @@ pub(crate) fn columns(path: &Path, source: &SourceConfig, names: &[String]) -> R
         return Ok(Columns { text, id, group, time });
     }
     let path = path.to_path_buf();
-    // Without a header row the first row is data, which an error must not show.
-    Err(Error::MissingFields { path, kind: "columns", found: names.to_vec(), needed })
+    Err(Error::missing_fields(path, "columns", names.to_vec(), needed, source))
 }
 
 /// The record that a row is.

@@ -118,7 +118,7 @@ impl<'a> Readers<'a> {
             }
             Ok(Found::MissingColumns { found, needed }) => {
                 let path = path.to_owned();
-                return Err(Error::MissingFields { path, kind: "columns", found, needed });
+                return Err(Error::missing_fields(path, "columns", found, needed, source));
             }
             Ok(Found::Engines(_)) => out.faults.push((0, Reason::ReaderFailed)),
             Err(reason) => out.faults.push((0, reason)),

@@ -47,7 +47,7 @@ fn quotas_in_tokens_count_what_each_script_makes() {
         let text = |n: usize| (0..10).map(|w| word(n * 10 + w)).collect::<Vec<_>>().join(" ");
         (0..200).map(|number| line(&text(number), number)).collect()
     };
-    let hangul = of(|n| char::from_u32(0xAC00 + n as u32).unwrap());
+    let hangul = of(|n| char::from_u32(0xAC00 + (n % 11_000) as u32).unwrap());
     let latin = of(|n| char::from(b'a' + (n * n % 26) as u8));
     fixture.source("한글", Format::Jsonl, hangul.as_bytes());
     fixture.source("latin", Format::Jsonl, latin.as_bytes());
@@ -126,13 +126,16 @@ fn each_profile_drops_what_is_not_its_kind_and_notes_survive_all_but_repetition(
     let labs: String = (1..12)
         .map(|at| format!("Na 13{} K 4.{at} Hb {}.1 혈압 12{at}/80\n", at % 10, 9 + at))
         .collect();
-    let note = "C.C> 기침\nchest CT상 결절 3 mm, f/u 요함. ".repeat(6);
+    let note: String =
+        (0..6).map(|n| format!("C.C> 기침\nchest CT상 결절 {n} mm, f/u 요함.\n")).collect();
     let reasons = |profile: Profile, filter: FilterConfig, text: &str| -> Vec<Reason> {
         let mut fixture = Fixture::new();
         let source = fixture.source("글", Format::Jsonl, line(text, 1).as_bytes());
         (source.profile, source.filter) = (profile, filter);
         (fixture.config.deduplicate.exact, fixture.config.deduplicate.near) = (false, false);
-        let (summary, _) = fixture.build("out").unwrap();
+        let (units, out) = (fixture.dir.path().join("units"), fixture.dir.path().join("out"));
+        let summary =
+            build_small(&fixture.sources, &fixture.config, &units, &out, &Silent).unwrap();
         summary.sources[0].rejected.keys().copied().collect()
     };
     let none = FilterConfig::default();
