@@ -165,7 +165,7 @@ fn write_identifiers(out: &mut String, summary: &CorpusSummary) -> fmt::Result {
     Ok(())
 }
 
-fn tier(tier: AccessTier) -> &'static str {
+pub(crate) fn tier(tier: AccessTier) -> &'static str {
     match tier {
         AccessTier::Public => "public",
         AccessTier::Licensed => "licensed",

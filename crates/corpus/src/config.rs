@@ -4,6 +4,7 @@ mod filter;
 mod mix;
 mod profile;
 mod source;
+mod xml_schema;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use filter::FilterConfig;
 pub use mix::{MixConfig, TokensPerChar};
 pub use profile::Profile;
 pub use source::{Format, RecordUnit, SourceConfig};
+pub use xml_schema::XmlSchema;
 
 /// Exact and near duplicates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -152,11 +154,14 @@ pub struct ShardConfig {
     pub frame_bytes: usize,
     /// The zstd level, 1 to 19.
     pub level: i32,
+    /// Whether each shard is written as Parquet too, for other programs.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub parquet: bool,
 }
 
 impl Default for ShardConfig {
     fn default() -> Self {
-        Self { shard_bytes: 256 << 20, frame_bytes: 8 << 20, level: 3 }
+        Self { shard_bytes: 256 << 20, frame_bytes: 8 << 20, level: 3, parquet: false }
     }
 }
 
@@ -270,6 +275,9 @@ impl CorpusConfig {
         check(bytes >= 256 << 20, "readers.memory_bytes", bytes.to_string(), "at least 268435456");
         let level = self.shard.level;
         check((1..=19).contains(&level), "shard.level", level.to_string(), "1 to 19");
+        let can_write = !self.shard.parquet || Format::Parquet.is_built_in();
+        let built = "a build with the feature `parquet`, or `false`";
+        check(can_write, "shard.parquet", "true".into(), built);
         faults
     }
 }

@@ -7,6 +7,7 @@ use encoding_rs::{EUC_KR, Encoding, UTF_8};
 use fs_err as fs;
 
 use crate::Result;
+use crate::encoding::tell;
 
 /// Above this share of unreadable characters a file is refused.
 const MAX_REPLACED_SHARE: f64 = 0.001;
@@ -16,13 +17,13 @@ const MAX_REPLACED_SHARE: f64 = 0.001;
 pub(crate) struct Decoded {
     /// The text, without byte order mark.
     pub text: String,
-    /// The encoding's name.
+    /// The encoding's name; of one that is not read, what it seems to be.
     pub encoding: &'static str,
     /// Whether the compressed stream ended before its end.
     pub partial: bool,
     /// Characters that could not be read and are U+FFFD.
     pub replaced: u64,
-    /// Whether too many could not be read.
+    /// Whether too many could not be read, or the encoding is none that is read.
     pub unreadable: bool,
 }
 
@@ -39,11 +40,17 @@ pub(crate) fn label(encoding: &str) -> Option<Option<&'static Encoding>> {
 /// Reads, decompresses and decodes `path`.
 pub(crate) fn read_text(path: &Path, encoding: &str) -> Result<Decoded> {
     let (bytes, partial) = decompress(path, fs::read(path)?)?;
-    let (text, used, replaced) = decode(&bytes, label(encoding).flatten(), partial);
+    let (text, encoding, replaced) = match decode(&bytes, label(encoding).flatten(), partial) {
+        Ok((text, encoding, replaced)) => (text, encoding.name(), replaced),
+        Err(encoding) => {
+            let text = String::new();
+            return Ok(Decoded { text, encoding, partial, replaced: 0, unreadable: true });
+        }
+    };
     let characters = text.chars().count().max(1);
     let unreadable = replaced as f64 > MAX_REPLACED_SHARE * characters as f64
         || text.as_bytes().iter().take(1 << 16).filter(|byte| **byte == 0).count() > 16;
-    Ok(Decoded { text, encoding: used.name(), partial, replaced, unreadable })
+    Ok(Decoded { text, encoding, partial, replaced, unreadable })
 }
 
 /// The content, and whether it ends early. What was read before a fault is kept.
@@ -61,34 +68,32 @@ fn decompress(path: &Path, bytes: Vec<u8>) -> Result<(Vec<u8>, bool)> {
     Ok((out, ended.is_err()))
 }
 
+/// The text, its encoding, and how many characters could not be read.
+type Text = (String, &'static Encoding, u64);
+
+/// The text; the error is the name of an encoding that is not read.
 fn decode(
     bytes: &[u8],
     encoding: Option<&'static Encoding>,
     partial: bool,
-) -> (String, &'static Encoding, u64) {
+) -> Result<Text, &'static str> {
     if let Some((encoding, length)) = Encoding::for_bom(bytes) {
-        return lossy(&bytes[length..], encoding);
+        return Ok(lossy(&bytes[length..], encoding));
     }
     if let Some(encoding) = encoding {
-        return lossy(bytes, encoding);
+        return Ok(lossy(bytes, encoding));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) => return (text.to_owned(), UTF_8, 0),
+        Ok(text) if !text.contains('\0') => return Ok((text.to_owned(), UTF_8, 0)),
         // The end of a cut stream may cut a character.
         Err(error) if partial && bytes.len() - error.valid_up_to() < 4 => {
-            return lossy(&bytes[..error.valid_up_to()], UTF_8);
+            return Ok(lossy(&bytes[..error.valid_up_to()], UTF_8));
         }
-        Err(_) => {}
+        _ => tell(bytes, !partial).map(|encoding| lossy(bytes, encoding)),
     }
-    let korean = lossy(bytes, EUC_KR);
-    if korean.2 == 0 {
-        return korean;
-    }
-    let unicode = lossy(bytes, UTF_8);
-    if unicode.2 <= korean.2 { unicode } else { korean }
 }
 
-fn lossy(bytes: &[u8], encoding: &'static Encoding) -> (String, &'static Encoding, u64) {
+fn lossy(bytes: &[u8], encoding: &'static Encoding) -> Text {
     let (text, had_errors) = encoding.decode_without_bom_handling(bytes);
     let replaced = if had_errors {
         text.chars().filter(|character| *character == char::REPLACEMENT_CHARACTER).count()
@@ -101,6 +106,8 @@ fn lossy(bytes: &[u8], encoding: &'static Encoding) -> (String, &'static Encodin
 #[cfg(test)]
 mod tests {
     use std::io::Write;
+
+    use encoding_rs::{SHIFT_JIS, WINDOWS_1252};
 
     use super::*;
 
@@ -122,7 +129,22 @@ mod tests {
         let mut marked = vec![0xFF, 0xFE];
         marked.extend(text.encode_utf16().flat_map(u16::to_le_bytes));
         check(&marked, "auto", text, "UTF-16LE");
+        check(&marked[2..], "auto", text, "UTF-16LE");
         check("\u{FEFF}열 name".as_bytes(), "auto", "열 name", "UTF-8");
+        let degrees = "The fever reached 38.5 °C and fell to 37 °C – “no acute finding”, café.\n";
+        let degrees = degrees.repeat(9);
+        check(&WINDOWS_1252.encode(&degrees).0, "auto", &degrees, "windows-1252");
+    }
+
+    #[test]
+    fn other_encodings_are_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let text = "患者は胸痛で来院した。肺炎の所見があり、抗生剤を投与した。";
+        fs::write(&path, SHIFT_JIS.encode(text).0).unwrap();
+        let decoded = read_text(&path, "auto").unwrap();
+        assert_eq!((decoded.encoding, decoded.unreadable), ("Shift_JIS", true));
+        check(&SHIFT_JIS.encode(text).0, "shift_jis", text, "Shift_JIS");
     }
 
     #[test]

@@ -48,6 +48,10 @@ fn list<T: fmt::Display>(items: &[T]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+fn typed(columns: &[(String, String)]) -> Vec<String> {
+    columns.iter().map(|(name, kind)| format!("column `{name}` of type `{kind}`")).collect()
+}
+
 fn engines(reports: &[EngineReport]) -> Vec<String> {
     let say = |report: &EngineReport| match (report.is_found, report.failed.as_slice()) {
         (false, _) => format!("`{}` is not here", report.engine.name()),
@@ -102,6 +106,14 @@ pub enum Error {
         hidden: usize,
         /// What the source's config names and the file lacks.
         needed: Vec<String>,
+    },
+    /// Columns of a table that are there and are not read.
+    #[error("{path}: found {}, expected text", list(&typed(columns)))]
+    UnreadColumns {
+        /// The file.
+        path: PathBuf,
+        /// Each with its type.
+        columns: Vec<(String, String)>,
     },
     /// A source of which more is broken than `max_broken` allows.
     #[error(
@@ -187,6 +199,10 @@ pub enum Error {
         /// Each with its source.
         approvals: Vec<EndedApproval>,
     },
+    /// A table of documents that cannot be written.
+    #[cfg(feature = "parquet")]
+    #[error("cannot write documents as columns")]
+    Parquet(#[source] parquet::errors::ParquetError),
     /// A directory without shards.
     #[error("{path}: found no `shard-*.jsonl.zst`")]
     NoShards {
@@ -233,6 +249,11 @@ impl Error {
             Self::MissingFields { kind: "columns", .. } => Some(
                 "correct `text`, `id` or `group`; `delimiter`, `quote` and `header` say how the \
                  table is read"
+                    .into(),
+            ),
+            Self::UnreadColumns { .. } => Some(
+                "name a column of text (for `id`, `group` and `time` numbers and dates too); write \
+                 lists and groups as columns of their own, and pack with snappy or zstd"
                     .into(),
             ),
             Self::MissingFields { .. } => {

@@ -271,7 +271,7 @@ impl<'a> Extractor<'a> {
 
     /// A value of a column stands for the same patient in every source; files and records do not.
     fn group(&self, source: &SourceConfig, value: Option<&str>, file: &str, id: &str) -> String {
-        let is_table = matches!(source.format, Format::Csv | Format::Jsonl);
+        let is_table = matches!(source.format, Format::Csv | Format::Jsonl | Format::Parquet);
         let default = if is_table { "@record" } else { "@file" };
         match (source.group.as_deref().unwrap_or(default), value) {
             ("@file", _) => self.keyed.name("file", &[&source.name, file]),

@@ -58,6 +58,10 @@ pub(crate) fn finalize(
     })?;
     let mut summary = decisions.summary;
     summary.shards = shards;
+    #[cfg(feature = "parquet")]
+    if job.config.shard.parquet {
+        crate::columns::write(out, &job.config.shard, context)?;
+    }
     write_atomic(&out.join("card.md"), card(&summary, job.sources).as_bytes())?;
     for name in [WRITTEN, DECISIONS] {
         if out.join(name).exists() {

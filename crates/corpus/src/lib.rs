@@ -10,12 +10,15 @@ mod build;
 mod card;
 mod clean;
 mod cluster;
+#[cfg(feature = "parquet")]
+mod columns;
 mod config;
 mod copy_forward;
 mod decode;
 mod decontaminate;
 mod disk;
 mod document;
+mod encoding;
 mod error;
 mod extract;
 mod finalize;
@@ -37,7 +40,7 @@ pub use card::card;
 pub use config::{
     CorpusConfig, DecontaminationConfig, DeduplicateConfig, FilterConfig, Format, IdentifierConfig,
     IdentifierMode, MixConfig, Profile, ReaderConfig, RecordUnit, ShardConfig, SourceConfig,
-    SplitConfig, TokensPerChar,
+    SplitConfig, TokensPerChar, XmlSchema,
 };
 pub use document::{Document, Provenance, Reason, Rejected, Split};
 pub use error::{EndedApproval, Error, MissingPath, Result};

@@ -119,7 +119,7 @@ impl Job<'_> {
                 }
                 continue;
             }
-            let mut parts = Parts::open(&file.path, source, &one.cursor)?;
+            let mut parts = Parts::open(&file.path, source, &self.config.readers, &one.cursor)?;
             let mut number = one.number;
             loop {
                 context.cancel.check()?;

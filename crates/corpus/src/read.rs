@@ -11,10 +11,12 @@ mod html;
 pub(crate) mod json;
 mod markdown;
 mod markup;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod pdf;
 mod sniff;
 mod txt;
-mod xml;
+pub(crate) mod xml;
 
 use std::path::Path;
 
@@ -98,7 +100,8 @@ pub(crate) fn read(
             whole(&decoded, "markdown", &mut out, |text, _| markdown::text(text, &source.skip))
         }
         // What is of these formats is no text, and has been read or refused.
-        Format::Auto | Format::Pdf | Format::Hwp | Format::Docx | Format::Epub | Format::Xlsx => {}
+        Format::Auto | Format::Pdf | Format::Hwp | Format::Docx | Format::Epub => {}
+        Format::Xlsx | Format::Parquet => {}
     }
     Ok(out)
 }

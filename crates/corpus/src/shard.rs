@@ -188,6 +188,17 @@ impl<'a> RejectedWriter<'a> {
 /// # Errors
 /// When there are no shards or they cannot be listed; each item, when it cannot be read.
 pub fn read_documents(dir: &Path) -> Result<impl Iterator<Item = Result<Document>> + use<>> {
+    Ok(shard_paths(dir)?.into_iter().flat_map(|path| match ShardReader::open(path) {
+        Ok(reader) => Items::Reader(Box::new(reader)),
+        Err(error) => Items::Fault(Some(error)),
+    }))
+}
+
+/// The shards of the corpus in `dir`, in order.
+///
+/// # Errors
+/// When there are none or they cannot be listed.
+pub(crate) fn shard_paths(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = Vec::new();
     for entry in fs::read_dir(dir)? {
         let path = entry?.path();
@@ -200,10 +211,7 @@ pub fn read_documents(dir: &Path) -> Result<impl Iterator<Item = Result<Document
         return Err(Error::NoShards { path: dir.to_path_buf() });
     }
     paths.sort();
-    Ok(paths.into_iter().flat_map(|path| match ShardReader::open(path) {
-        Ok(reader) => Items::Reader(Box::new(reader)),
-        Err(error) => Items::Fault(Some(error)),
-    }))
+    Ok(paths)
 }
 
 enum Items {
@@ -222,7 +230,8 @@ impl Iterator for Items {
     }
 }
 
-struct ShardReader {
+/// The documents of one shard.
+pub(crate) struct ShardReader {
     path: PathBuf,
     reader: Option<BufReader<zstd::Decoder<'static, BufReader<fs::File>>>>,
     line: usize,
@@ -230,7 +239,7 @@ struct ShardReader {
 }
 
 impl ShardReader {
-    fn open(path: PathBuf) -> Result<Self> {
+    pub(crate) fn open(path: PathBuf) -> Result<Self> {
         let decoder = zstd::Decoder::new(fs::File::open(&path)?)?;
         Ok(Self { path, reader: Some(BufReader::new(decoder)), line: 0, buffer: String::new() })
     }

@@ -5,6 +5,7 @@
 
 mod bytes;
 mod rows;
+mod stretches;
 
 use std::borrow::Cow;
 use std::io::{BufRead, Read};
@@ -13,11 +14,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::read::foreign::is_foreign;
+use crate::read::foreign::{is_foreign, is_parquet};
 use crate::read::{FileRecords, RawRecord};
-use crate::{Format, Reason, RecordUnit, Result, ScannedFile, SourceConfig};
+use crate::{Format, ReaderConfig, Reason, RecordUnit, Result, ScannedFile, SourceConfig};
 use bytes::Decoding;
 use rows::Rows;
+use stretches::Stretches;
 
 /// A longer line or field is an open quote or no text.
 const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -32,7 +34,7 @@ const COMPRESSED_SHARE: u64 = 8;
 /// Where a part of a file begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Cursor {
-    /// The byte, decompressed and decoded.
+    /// The byte, decompressed and decoded; 0 where records are found by their number.
     pub byte: u64,
     /// The record, from 0.
     pub record: u64,
@@ -78,6 +80,9 @@ pub(crate) fn is_streamed(
     source: &SourceConfig,
     part_bytes: u64,
 ) -> Result<bool> {
+    if is_parquet(&file.path, source.format)? {
+        return Ok(true);
+    }
     let is_large = file.bytes > part_bytes
         || file.bytes > part_bytes / COMPRESSED_SHARE && is_compressed(&file.path)?;
     Ok(is_large
@@ -108,7 +113,46 @@ fn begins_with_lines(path: &Path, source: &SourceConfig) -> Result<bool> {
 }
 
 /// The parts of one file, in order.
-pub(crate) struct Parts<'a> {
+pub(crate) enum Parts<'a> {
+    /// Of a text.
+    Text(TextParts<'a>),
+    /// Of a file whose rows its reader finds by their number.
+    Rows(Stretches<'a>),
+}
+
+impl<'a> Parts<'a> {
+    /// The parts of `path` from `cursor` on.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a table lacks a column.
+    pub(crate) fn open(
+        path: &Path,
+        source: &'a SourceConfig,
+        readers: &'a ReaderConfig,
+        cursor: &Cursor,
+    ) -> Result<Self> {
+        match source.format {
+            Format::Csv | Format::Txt | Format::Jsonl => {
+                TextParts::open(path, source, cursor).map(Self::Text)
+            }
+            _ => Ok(Self::Rows(Stretches::new(path, source, readers, cursor))),
+        }
+    }
+
+    /// The next part: records of `part_bytes` together, or what is left.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn next(&mut self, part_bytes: u64) -> Result<Part> {
+        match self {
+            Self::Text(parts) => parts.next(part_bytes),
+            Self::Rows(stretches) => stretches.next(part_bytes),
+        }
+    }
+}
+
+/// The parts of a text.
+pub(crate) struct TextParts<'a> {
     source: &'a SourceConfig,
     records: Records,
     /// Read already, for the part that follows.
@@ -134,12 +178,8 @@ enum Kind {
     Fault(Reason),
 }
 
-impl<'a> Parts<'a> {
-    /// The parts of `path` from `cursor` on.
-    ///
-    /// # Errors
-    /// When the file cannot be read, or a table lacks a column.
-    pub(crate) fn open(path: &Path, source: &'a SourceConfig, cursor: &Cursor) -> Result<Self> {
+impl<'a> TextParts<'a> {
+    fn open(path: &Path, source: &'a SourceConfig, cursor: &Cursor) -> Result<Self> {
         let decoding = Decoding::open(path, source, cursor.byte, &cursor.encoding)?;
         let records = match source.format {
             Format::Csv => Records::Rows(Box::new(Rows::open(path, source, decoding, cursor)?)),
@@ -155,11 +195,7 @@ impl<'a> Parts<'a> {
         Ok(Self { source, records, ahead: None })
     }
 
-    /// The next part: records of `part_bytes` together, or what is left.
-    ///
-    /// # Errors
-    /// When the file cannot be read.
-    pub(crate) fn next(&mut self, part_bytes: u64) -> Result<Part> {
+    fn next(&mut self, part_bytes: u64) -> Result<Part> {
         let mut part = Part::default();
         part.records.extractor = match self.source.format {
             Format::Csv => "csv",
@@ -167,21 +203,22 @@ impl<'a> Parts<'a> {
             _ => "txt",
         };
         let mut begin = None;
-        let mut last = None;
+        let (mut first, mut last) = (None, None);
         loop {
             let item = match self.ahead.take() {
                 Some(item) => Some(item),
                 None => self.records.next(self.source)?,
             };
             let Some(item) = item else { break };
-            let first = *begin.get_or_insert(item.begin);
-            if item.begin - first >= part_bytes {
+            first.get_or_insert(item.number);
+            let start = *begin.get_or_insert(item.begin);
+            if item.begin - start >= part_bytes {
                 part.next = Some(Cursor {
                     byte: item.begin,
                     record: item.number,
                     encoding: self.records.decoding().encoding().to_owned(),
                 });
-                part.bytes = item.begin - first;
+                part.bytes = item.begin - start;
                 self.ahead = Some(item);
                 break;
             }
@@ -189,18 +226,24 @@ impl<'a> Parts<'a> {
             part.push(item, &self.records);
         }
         let decoding = self.records.decoding();
-        if decoding.is_binary {
+        if decoding.is_binary || decoding.unread_encoding.is_some() {
+            // Of what follows ASCII alone, which was read.
+            let number = first.unwrap_or(0);
             part = Part::default();
-            part.records.faults.push((0, Reason::BadEncoding));
+            part.records.extractor = "none";
+            part.records.partial = number > 0;
+            part.records.faults.push((number, Reason::BadEncoding));
         } else if part.next.is_none() {
             part.bytes = self.records.byte() - begin.unwrap_or(self.records.byte());
             if let Some(reason) = self.records.fault_at_end(self.source) {
                 part.drop_record(last.unwrap_or(0), reason);
             }
         }
-        part.records.encoding = match self.records.decoding().encoding() {
-            "" => "UTF-8",
-            name => name,
+        let decoding = self.records.decoding();
+        part.records.encoding = match (decoding.unread_encoding, decoding.encoding()) {
+            (Some(name), _) => name,
+            (None, "") => "UTF-8",
+            (None, name) => name,
         };
         Ok(part)
     }

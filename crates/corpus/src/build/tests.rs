@@ -199,7 +199,8 @@ fn one_and_two_threads_write_the_same_bytes() {
         Format::Txt,
         "제1장 폐렴의 진단과 chest CT 소견.\n".repeat(3).as_bytes(),
     );
-    fixture.config.shard = crate::ShardConfig { shard_bytes: 60_000, frame_bytes: 7_000, level: 3 };
+    fixture.config.shard =
+        crate::ShardConfig { shard_bytes: 60_000, frame_bytes: 7_000, level: 3, parquet: false };
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let out = format!("out-{threads}");

@@ -6,7 +6,7 @@ use bimed_artifact::AccessTier;
 use bimed_text::{Language, StructureOptions};
 use serde::{Deserialize, Serialize};
 
-use super::{CorpusConfig, FilterConfig, IdentifierMode, Profile};
+use super::{CorpusConfig, FilterConfig, IdentifierMode, Profile, XmlSchema};
 
 /// How a source's files are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,13 +38,28 @@ pub enum Format {
     Epub,
     /// Excel workbooks.
     Xlsx,
+    /// Parquet, columns by name.
+    Parquet,
 }
 
 impl Format {
     /// Whether this build has its reader.
     pub fn is_built_in(self) -> bool {
-        let is_document = matches!(self, Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx);
-        !is_document || cfg!(feature = "documents")
+        match self.feature() {
+            Some("documents") => cfg!(feature = "documents"),
+            Some(_) => cfg!(feature = "parquet"),
+            None => true,
+        }
+    }
+
+    /// The feature of this crate that has its reader, where it is not in every build.
+    fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx => Some("documents"),
+            Self::Parquet => Some("parquet"),
+            Self::Auto | Self::Txt | Self::Jsonl | Self::Csv => None,
+            Self::Xml | Self::Html | Self::Markdown | Self::Pdf => None,
+        }
     }
 
     /// Whether its files may be text.
@@ -52,7 +67,7 @@ impl Format {
         match self {
             Self::Auto | Self::Txt | Self::Jsonl | Self::Csv => true,
             Self::Xml | Self::Html | Self::Markdown => true,
-            Self::Pdf | Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx => false,
+            Self::Pdf | Self::Hwp | Self::Docx | Self::Epub | Self::Xlsx | Self::Parquet => false,
         }
     }
 }
@@ -104,12 +119,17 @@ pub struct SourceConfig {
     /// Where it is to be had, in one line: shown where its files are missing, of no effect else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub obtain: Option<String>,
-    /// What is taken: columns (without header `1`, `2`, …), JSON paths with dots, XML elements.
-    /// Empty takes all the text of an XML file; CSV and JSON need at least one.
+    /// A known schema of XML, whose `record`, `text`, `skip` and `id` hold where the source has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<XmlSchema>,
+    /// What is taken: columns (without header `1`, `2`, …), JSON paths with dots, elements of XML
+    /// (`p`, `body//p` anywhere below, `title-group/article-title` right below).
+    /// Empty takes all the text of an XML file; CSV, JSON and Parquet need at least one.
     pub text: Vec<String>,
     /// What is between two parts of one document.
     pub separator: String,
-    /// The column, JSON path or attribute that identifies a record; kept only as a keyed hash.
+    /// The column, JSON path, attribute or element that identifies a record; kept only as a keyed
+    /// hash.
     pub id: Option<String>,
     /// The column, JSON path or attribute whose equal values share a split (the patient), or
     /// `@file`, `@folder`, `@record`. Absent is `@record` for tables and JSON, else `@file`.
@@ -186,6 +206,7 @@ impl Default for SourceConfig {
             approval: None,
             approval_expires: None,
             obtain: None,
+            schema: None,
             text: Vec::new(),
             separator: "\n".into(),
             id: None,
@@ -247,13 +268,25 @@ impl SourceConfig {
         {
             fault("language", format!("is `{language}`, expected `ko`, `en` or `mixed`"));
         }
-        if !self.format.is_built_in() {
-            let message = "is a format that this build does not read, expected one built with the \
-                           feature `documents`";
-            fault("format", message.into());
+        if let Some(feature) = self.format.feature().filter(|_| !self.format.is_built_in()) {
+            let message = "is a format that this build does not read, expected one built with the";
+            fault("format", format!("{message} feature `{feature}`"));
         }
-        if self.text.is_empty() && matches!(self.format, Format::Csv | Format::Jsonl) {
+        let is_table = matches!(self.format, Format::Csv | Format::Jsonl | Format::Parquet);
+        if self.text.is_empty() && is_table {
             fault("text", "is empty, expected the columns or fields to take".into());
+        }
+        if self.schema.is_some() && self.format != Format::Xml {
+            fault("schema", "is set, expected only where `format` is `xml`".into());
+        }
+        let own = [("text", &self.text), ("skip", &self.skip)];
+        let paths = own.iter().flat_map(|(key, list)| list.iter().map(move |one| (*key, one)));
+        let paths = paths.chain(self.record.iter().map(|one| ("record", one)));
+        for (key, path) in paths.filter(|_| self.format == Format::Xml) {
+            if !crate::read::xml::is_path(path) {
+                let expected = "expected names of elements, with `/` or `//` between";
+                fault(key, format!("holds `{path}`, {expected}"));
+            }
         }
         if let Some(delimiter) = &self.delimiter
             && !(delimiter.len() == 1 && delimiter.is_ascii())

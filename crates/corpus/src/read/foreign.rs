@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "documents")]
 use super::documents;
+#[cfg(feature = "parquet")]
+use super::parquet;
 use super::pdf::{self, Engine, EngineName, EngineReport, PdfEngine};
-use super::sniff::{Kind, sniff};
+use super::sniff::{Kind, OLE, ZIP, sniff};
 use super::{FileRecords, RawRecord};
 use crate::worker::ask;
 use crate::{Error, Format, ReaderConfig, Reason, Result, SourceConfig};
@@ -26,8 +28,34 @@ pub(crate) enum Request {
         /// The engine that reads PDF.
         engine: Option<EngineName>,
     },
+    /// Rows of a file that is read a stretch at a time.
+    Stretch {
+        /// The file.
+        path: PathBuf,
+        /// How it is read.
+        source: Box<SourceConfig>,
+        /// The first row, from 0.
+        from: u64,
+        /// The stretch ends once its text has so many bytes.
+        max_bytes: u64,
+    },
     /// Which engines read the tiny files.
     TestEngines,
+}
+
+/// Rows of a file, in order.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Stretch {
+    /// The records.
+    pub records: Vec<RawRecord>,
+    /// Those that were not read.
+    pub faults: Vec<(u64, Reason)>,
+    /// The bytes of their text.
+    pub bytes: u64,
+    /// The row after them; nothing where the file ends, or what is left cannot be read.
+    pub next: Option<u64>,
+    /// Whether rows are left that cannot be read.
+    pub is_partial: bool,
 }
 
 /// What it found.
@@ -40,7 +68,11 @@ pub(crate) enum Found {
         /// Those that were not read.
         faults: Vec<(u64, Reason)>,
     },
-    /// A workbook without a configured column.
+    /// Rows of a table.
+    Stretch(Stretch),
+    /// Columns of types that are not read, each with its type.
+    UnreadColumns(Vec<(String, String)>),
+    /// A table without a configured column.
     MissingColumns {
         /// What it has.
         found: Vec<String>,
@@ -120,24 +152,60 @@ impl<'a> Readers<'a> {
                 let path = path.to_owned();
                 return Err(Error::missing_fields(path, "columns", found, needed, source));
             }
-            Ok(Found::Engines(_)) => out.faults.push((0, Reason::ReaderFailed)),
+            // No answer to this question.
+            Ok(Found::Engines(_) | Found::Stretch(_) | Found::UnreadColumns(_)) => {
+                out.faults.push((0, Reason::ReaderFailed));
+            }
             Err(reason) => out.faults.push((0, reason)),
         }
         Ok(true)
     }
 }
 
-/// Text formats need the first bytes alone, which also opens the file where it can be.
+/// Rows of the file at `path`, from row `from` on, until their text has `max_bytes`.
+///
+/// # Errors
+/// When the file lacks a column, or has one of a type that is not read.
+pub(crate) fn read_stretch(
+    path: &Path,
+    source: &SourceConfig,
+    config: &ReaderConfig,
+    from: u64,
+    max_bytes: u64,
+) -> Result<Stretch> {
+    let path = path.to_owned();
+    let request =
+        Request::Stretch { path: path.clone(), source: Box::new(source.clone()), from, max_bytes };
+    let reason = match ask(&request, config) {
+        Ok(Found::Stretch(stretch)) => return Ok(stretch),
+        Ok(Found::MissingColumns { found, needed }) => {
+            return Err(Error::MissingFields { path, kind: "columns", found, needed });
+        }
+        Ok(Found::UnreadColumns(columns)) => return Err(Error::UnreadColumns { path, columns }),
+        Ok(_) => Reason::ReaderFailed,
+        Err(reason) => reason,
+    };
+    Ok(Stretch { faults: vec![(from, reason)], is_partial: from > 0, ..Stretch::default() })
+}
+
+/// Whether the file is one of those that are read a stretch at a time.
+pub(crate) fn is_parquet(path: &Path, format: Format) -> Result<bool> {
+    let may_be = matches!(format, Format::Auto | Format::Parquet) && Format::Parquet.is_built_in();
+    Ok(may_be && sniff(&head(path)?) == Kind::Parquet)
+}
+
+/// What a file is. The first bytes say it, but for containers, which also may not be text.
 fn kind_of(path: &Path, format: Format) -> Result<Kind> {
-    if format.is_text() && format != Format::Auto {
-        let mut head = Vec::new();
-        std::io::Read::read_to_end(
-            &mut std::io::Read::take(fs::File::open(path)?, 1024),
-            &mut head,
-        )?;
-        return Ok(sniff(&head));
-    }
-    Ok(sniff(&fs::read(path)?))
+    let head = head(path)?;
+    let is_container = head.starts_with(OLE) || head.starts_with(ZIP);
+    let needs_whole = is_container && (!format.is_text() || format == Format::Auto);
+    Ok(if needs_whole { sniff(&fs::read(path)?) } else { sniff(&head) })
+}
+
+fn head(path: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(fs::File::open(path)?, 1024), &mut head)?;
+    Ok(head)
 }
 
 /// Whether the file is of a known type that is no text.
@@ -152,6 +220,7 @@ fn is_expected(kind: Kind, format: Format) -> bool {
         Kind::Docx => matches!(format, Format::Auto | Format::Docx),
         Kind::Epub => matches!(format, Format::Auto | Format::Epub),
         Kind::Xlsx => matches!(format, Format::Auto | Format::Xlsx),
+        // What is expected of Parquet is read in stretches, before it comes here.
         Kind::Parquet | Kind::Encrypted | Kind::Refused(_) | Kind::Text => false,
     }
 }
@@ -171,8 +240,15 @@ fn extractor(kind: Kind, engine: Option<EngineName>) -> &'static str {
 
 /// Does the work of a request.
 pub(crate) fn answer(request: &Request, config: &ReaderConfig) -> Result<Found, Reason> {
-    let Request::Read { path, source, engine } = request else {
-        return Ok(Found::Engines(test_engines(config)));
+    let (path, source, engine) = match request {
+        Request::TestEngines => return Ok(Found::Engines(test_engines(config))),
+        #[cfg(feature = "parquet")]
+        Request::Stretch { path, source, from, max_bytes } => {
+            return parquet::read(path, source, *from, *max_bytes);
+        }
+        #[cfg(not(feature = "parquet"))]
+        Request::Stretch { .. } => return Err(Reason::UnknownType),
+        Request::Read { path, source, engine } => (path, source, engine),
     };
     let bytes = fs::read(path).map_err(|_| Reason::ReaderFailed)?;
     match sniff(&bytes) {

@@ -29,7 +29,11 @@ pub(crate) enum Kind {
     Text,
 }
 
-const OLE: &[u8] = &[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
+/// How an OLE container begins.
+pub(super) const OLE: &[u8] = &[0xD0, 0xCF, 0x11, 0xE0, 0xA1, 0xB1, 0x1A, 0xE1];
+
+/// How a ZIP container begins.
+pub(super) const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Marks at the start of files that are not read.
 const REFUSED: [(&[u8], &str); 12] = [
@@ -57,11 +61,15 @@ pub(crate) fn sniff(bytes: &[u8]) -> Kind {
     if bytes.starts_with(OLE) {
         return ole_kind(bytes);
     }
-    if bytes.starts_with(b"PK\x03\x04") {
+    if bytes.starts_with(ZIP) {
         return zip_kind(bytes);
     }
     if bytes.starts_with(b"PAR1") {
         return Kind::Parquet;
+    }
+    // Parquet under a key.
+    if bytes.starts_with(b"PARE") {
+        return Kind::Encrypted;
     }
     let refused = REFUSED.iter().find(|(mark, _)| bytes.starts_with(mark));
     refused.map_or(Kind::Text, |(_, name)| Kind::Refused(name))

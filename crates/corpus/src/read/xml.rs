@@ -1,5 +1,7 @@
 //! XML, streamed: the text of named elements, a document per record element.
 
+mod path;
+
 use std::collections::BTreeSet;
 
 use quick_xml::Reader;
@@ -10,6 +12,8 @@ use super::markup::is_block;
 use super::{FileRecords, RawRecord};
 use crate::decode::Decoded;
 use crate::{Reason, SourceConfig};
+pub(crate) use path::is_path;
+use path::{ElementPath, parse_all};
 
 /// Deeper nesting is refused.
 pub(super) const MAX_DEPTH: usize = 1000;
@@ -51,8 +55,48 @@ pub(super) fn read(decoded: &Decoded, source: &SourceConfig, out: &mut FileRecor
     }
 }
 
+/// What a source takes of a file: its own paths, or those of its schema.
+struct Rules {
+    record: Option<ElementPath>,
+    text: Vec<ElementPath>,
+    skip: Vec<ElementPath>,
+    /// An attribute of the record's element, or an element below it.
+    id: Option<(String, ElementPath)>,
+    group: Option<(String, ElementPath)>,
+}
+
+impl Rules {
+    fn of(source: &SourceConfig) -> Self {
+        let schema = source.schema.map(|schema| schema.paths()).unwrap_or_default();
+        let list = |own: &[String], schema: &[&str]| match own.is_empty() {
+            true => schema.iter().filter_map(|text| ElementPath::parse(text)).collect(),
+            false => parse_all(own),
+        };
+        let value = |own: &Option<String>, schema: Option<&str>| {
+            let name = own.as_deref().or(schema).filter(|name| !name.starts_with('@'))?;
+            Some((name.to_owned(), ElementPath::parse(name)?))
+        };
+        Self {
+            record: source.record.as_deref().or(schema.record).and_then(ElementPath::parse),
+            text: list(&source.text, schema.text),
+            skip: list(&source.skip, schema.skip),
+            id: value(&source.id, schema.id),
+            group: value(&source.group, None),
+        }
+    }
+}
+
+/// The value of `id` or `group` of the record that is open.
+#[derive(Default)]
+struct Value {
+    text: Option<String>,
+    /// The depth at which the element that holds it was opened.
+    open: Option<usize>,
+}
+
 struct Walk<'a> {
-    source: &'a SourceConfig,
+    rules: Rules,
+    separator: &'a str,
     out: &'a mut FileRecords,
     /// The local names of the open elements.
     stack: Vec<String>,
@@ -61,8 +105,8 @@ struct Walk<'a> {
     take: Option<usize>,
     skip: Option<usize>,
     parts: Vec<String>,
-    id: Option<String>,
-    group: Option<String>,
+    id: Value,
+    group: Value,
     next: u64,
     /// Elements taken.
     seen: u64,
@@ -73,15 +117,16 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(source: &'a SourceConfig, out: &'a mut FileRecords) -> Self {
         Self {
-            source,
+            rules: Rules::of(source),
+            separator: &source.separator,
             out,
             stack: Vec::new(),
             record: None,
             take: None,
             skip: None,
             parts: Vec::new(),
-            id: None,
-            group: None,
+            id: Value::default(),
+            group: Value::default(),
             next: 0,
             seen: 0,
             names: BTreeSet::new(),
@@ -92,17 +137,30 @@ impl<'a> Walk<'a> {
         let local = start.local_name();
         let name: &str = local.as_ref();
         let depth = self.stack.len();
-        let is = |list: &[String]| list.iter().any(|one| one == name);
-        if self.record.is_none() && self.source.record.as_deref().is_none_or(|one| one == name) {
+        let rules = &self.rules;
+        let is = |list: &[ElementPath]| list.iter().any(|one| one.is_at(name, &self.stack));
+        let values = [(&rules.id, &mut self.id), (&rules.group, &mut self.group)];
+        if self.record.is_none()
+            && rules.record.as_ref().is_none_or(|one| one.is_at(name, &self.stack))
+        {
             self.record = Some(depth);
-            self.id = attribute(start, self.source.id.as_deref());
-            self.group = attribute(start, self.source.group.as_deref());
+            for (rule, value) in values {
+                let name = rule.as_ref().map(|(name, _)| name.as_str());
+                *value = Value { text: attribute(start, name), open: None };
+            }
+        } else if self.record.is_some() {
+            for (rule, value) in values {
+                let is_here = |(_, path): &(String, ElementPath)| path.is_at(name, &self.stack);
+                if value.text.is_none() && rule.as_ref().is_some_and(is_here) {
+                    *value = Value { text: Some(String::new()), open: Some(depth) };
+                }
+            }
         }
-        if self.skip.is_none() && is(&self.source.skip) {
+        if self.skip.is_none() && is(&rules.skip) {
             self.skip = Some(depth);
         }
         let free = self.record.is_some() && self.skip.is_none() && self.take.is_none();
-        if free && (self.source.text.is_empty() || is(&self.source.text)) {
+        if free && (rules.text.is_empty() || is(&rules.text)) {
             self.take = Some(depth);
             self.seen += 1;
             self.parts.push(String::new());
@@ -130,15 +188,20 @@ impl<'a> Walk<'a> {
         if self.skip == depth {
             self.skip = None;
         }
+        for value in [&mut self.id, &mut self.group] {
+            if value.open == depth {
+                value.open = None;
+            }
+        }
         if self.record == depth {
             self.record = None;
             let parts: Vec<_> = self.parts.iter().map(|part| part.trim()).collect();
             let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
             self.out.records.push(RawRecord {
                 record: self.next,
-                id: self.id.take(),
-                group: self.group.take(),
-                text: parts.join(&self.source.separator),
+                id: std::mem::take(&mut self.id).known(),
+                group: std::mem::take(&mut self.group).known(),
+                text: parts.join(self.separator),
                 ..RawRecord::default()
             });
             self.parts.clear();
@@ -147,6 +210,11 @@ impl<'a> Walk<'a> {
     }
 
     fn text(&mut self, text: &str) {
+        for value in [&mut self.id, &mut self.group] {
+            if let (Some(_), Some(held)) = (value.open, &mut value.text) {
+                held.push_str(text);
+            }
+        }
         if self.take.is_some()
             && self.skip.is_none()
             && let Some(part) = self.parts.last_mut()
@@ -164,12 +232,18 @@ impl<'a> Walk<'a> {
     }
 }
 
+impl Value {
+    fn known(self) -> Option<String> {
+        self.text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+}
+
 fn is_cell(name: &str) -> bool {
     matches!(name, "entry" | "td" | "th")
 }
 
 fn attribute(start: &BytesStart<'_>, name: Option<&str>) -> Option<String> {
-    let name = name.filter(|name| !name.starts_with('@'))?;
+    let name = name?;
     let found = start.attributes().flatten().find(|one| {
         let local = one.key.local_name();
         let local: &str = local.as_ref();
@@ -179,60 +253,4 @@ fn attribute(start: &BytesStart<'_>, name: Option<&str>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read_text(text: &str, source: &SourceConfig) -> FileRecords {
-        let decoded = Decoded {
-            text: text.to_owned(),
-            encoding: "UTF-8",
-            partial: false,
-            replaced: 0,
-            unreadable: false,
-        };
-        let mut out = FileRecords::default();
-        read(&decoded, source, &mut out);
-        out
-    }
-
-    fn source(record: Option<&str>) -> SourceConfig {
-        SourceConfig {
-            text: vec!["title".into(), "body".into()],
-            skip: vec!["ref-list".into()],
-            record: record.map(str::to_owned),
-            id: Some("pid".into()),
-            ..SourceConfig::default()
-        }
-    }
-
-    const ARTICLES: &str = "<set xmlns:m='u'><a pid='1'><m:title>폐렴 &amp; CT</m:title><meta>x</meta>\
-        <body><p>하나 <b>굵은</b>글</p><p>2 &#xB3; &alpha;</p><ref-list><p>ref</p></ref-list></body></a>\
-        <a pid='2'><title>둘째</title></a></set>";
-
-    #[test]
-    fn named_elements_are_taken_and_skipped() {
-        let out = read_text(ARTICLES, &source(Some("a")));
-        assert_eq!(out.records[0].text, "폐렴 & CT\n하나 굵은글\n\n2 ³ α");
-        assert_eq!(out.records[0].id.as_deref(), Some("1"));
-        assert_eq!((out.records.len(), out.records[1].text.as_str()), (2, "둘째"));
-        let whole = read_text(ARTICLES, &source(None));
-        assert_eq!(whole.records.len(), 1);
-        assert!(whole.records[0].text.ends_with("α\n둘째"));
-    }
-
-    #[test]
-    fn a_cut_file_keeps_its_complete_records() {
-        let cut = &ARTICLES[..ARTICLES.len() - 14];
-        let out = read_text(cut, &source(Some("a")));
-        assert_eq!(out.records.len(), 1);
-        assert_eq!(out.faults, [(1, Reason::BadRecord)]);
-        assert!(out.partial);
-    }
-
-    #[test]
-    fn a_file_without_the_elements_names_what_it_has() {
-        let out = read_text("<x><y>폐렴 secret</y></x>", &source(None));
-        assert_eq!(out.without_fields, Some(vec!["x".to_owned(), "y".to_owned()]));
-        assert_eq!(out.faults, [(0, Reason::MissingField)]);
-    }
-}
+mod tests;

@@ -3,13 +3,14 @@
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use encoding_rs::{Decoder, EUC_KR, Encoding, UTF_8};
+use encoding_rs::{Decoder, Encoding, UTF_8};
 use fs_err as fs;
 
 use crate::decode::label;
+use crate::encoding::{SAMPLE_BYTES, tell};
 use crate::{Result, SourceConfig};
 
-/// Bytes that are decoded at once, and by which an encoding is told.
+/// Bytes that are decoded at once.
 const CHUNK_BYTES: usize = 256 << 10;
 /// A stretch of [`CHUNK_BYTES`] with more NUL bytes is no text.
 const MAX_NULS: usize = 16;
@@ -32,6 +33,8 @@ pub(crate) struct Decoding {
     pub(crate) is_partial: bool,
     /// Whether the content is no text.
     pub(crate) is_binary: bool,
+    /// What the encoding seems to be, where it is none that is read.
+    pub(crate) unread_encoding: Option<&'static str>,
 }
 
 impl Decoding {
@@ -77,6 +80,7 @@ impl Decoding {
             raw: Vec::new(),
             is_partial: false,
             is_binary: false,
+            unread_encoding: None,
         };
         io::copy(&mut (&mut decoding).take(skipped), &mut io::sink())?;
         Ok(decoding)
@@ -89,28 +93,26 @@ impl Decoding {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut raw = std::mem::take(&mut self.raw);
-        raw.resize(CHUNK_BYTES, 0);
-        let length = match read_full(&mut self.inner, &mut raw) {
-            Ok(length) => length,
-            // What came before the fault is kept.
-            Err((_, length)) if self.is_compressed => {
-                self.is_partial = true;
-                self.has_ended = true;
-                length
-            }
-            Err((error, _)) => return Err(error),
-        };
-        raw.truncate(length);
-        self.has_ended |= length < CHUNK_BYTES;
-        if self.is_first {
-            self.is_first = false;
-            if let Some((encoding, mark)) = Encoding::for_bom(&raw) {
-                self.encoding = Some(encoding);
-                raw.drain(..mark);
-            }
+        raw.clear();
+        self.read_on(&mut raw, CHUNK_BYTES)?;
+        let is_first = std::mem::take(&mut self.is_first);
+        if is_first && let Some((encoding, mark)) = Encoding::for_bom(&raw) {
+            self.encoding = Some(encoding);
+            raw.drain(..mark);
         }
-        if self.encoding.is_none() && !raw.is_ascii() {
-            self.encoding = Some(tell(&raw));
+        let first = raw.iter().position(|byte| !byte.is_ascii());
+        if self.encoding.is_none() && (first.is_some() || is_first && raw.contains(&0)) {
+            // By the same bytes wherever the reading began.
+            let needed = first.unwrap_or(0) + SAMPLE_BYTES;
+            self.read_on(&mut raw, needed)?;
+            match tell(&raw, self.has_ended && !self.is_partial) {
+                Ok(encoding) => self.encoding = Some(encoding),
+                Err(name) => {
+                    self.unread_encoding = Some(name);
+                    self.has_ended = true;
+                    raw.clear();
+                }
+            }
         }
         self.taken = 0;
         match self.encoding.filter(|encoding| *encoding != UTF_8) {
@@ -119,6 +121,28 @@ impl Decoding {
         }
         self.raw = raw;
         self.is_binary |= self.ready.iter().filter(|byte| **byte == 0).count() > MAX_NULS;
+        Ok(())
+    }
+
+    /// Fills `raw` up to `length` bytes, or to the end.
+    fn read_on(&mut self, raw: &mut Vec<u8>, length: usize) -> io::Result<()> {
+        let begin = raw.len();
+        if self.has_ended || begin >= length {
+            return Ok(());
+        }
+        raw.resize(length, 0);
+        let read = match read_full(&mut self.inner, &mut raw[begin..]) {
+            Ok(read) => read,
+            // What came before the fault is kept.
+            Err((_, read)) if self.is_compressed => {
+                self.is_partial = true;
+                self.has_ended = true;
+                read
+            }
+            Err((error, _)) => return Err(error),
+        };
+        raw.truncate(begin + read);
+        self.has_ended |= raw.len() < length;
         Ok(())
     }
 
@@ -151,20 +175,6 @@ impl Read for Decoding {
         let length = self.fill_buf()?.read(out)?;
         self.consume(length);
         Ok(length)
-    }
-}
-
-/// UTF-8, or Korean where that fits better. The stretch may end within a character.
-fn tell(raw: &[u8]) -> &'static Encoding {
-    let replaced = |encoding: &'static Encoding| {
-        let (text, had_errors) = encoding.decode_without_bom_handling(raw);
-        if had_errors { text.matches(char::REPLACEMENT_CHARACTER).count() } else { 0 }
-    };
-    match std::str::from_utf8(raw) {
-        Ok(_) => UTF_8,
-        Err(error) if error.error_len().is_none() => UTF_8,
-        Err(_) if replaced(UTF_8) <= replaced(EUC_KR) => UTF_8,
-        Err(_) => EUC_KR,
     }
 }
 

@@ -37,9 +37,13 @@ impl File {
     fn read(&self, bytes: &[u8], part_bytes: u64) -> Found {
         let path = self.write(bytes);
         let (mut records, mut faults, mut parts) = (Vec::new(), Vec::new(), 0);
+        let readers = ReaderConfig::default();
         let mut cursor = Some(Cursor::default());
         while let Some(begin) = cursor {
-            let part = Parts::open(&path, &self.source, &begin).unwrap().next(part_bytes).unwrap();
+            let part = Parts::open(&path, &self.source, &readers, &begin)
+                .unwrap()
+                .next(part_bytes)
+                .unwrap();
             let lines = part.blocks.iter().flat_map(Block::lines);
             records.extend(lines.map(|(number, line)| (number, line.into_owned())));
             let read = part.records.records.into_iter();
@@ -132,4 +136,25 @@ fn bytes_that_are_no_text_are_refused() {
     let bytes: Vec<u8> = (0..4000u32).map(|number| (number % 7) as u8).collect();
     let (records, faults, _) = file.read(&bytes, u64::MAX);
     assert_eq!((records.len(), faults), (0, vec![(0, Reason::BadEncoding)]));
+}
+
+#[test]
+fn an_encoding_is_told_by_the_bytes_behind_the_first_that_is_not_ascii() {
+    let mut file = File::new(Format::Txt);
+    file.source.unit = RecordUnit::Line;
+    // ASCII for longer than a chunk, then Korean: the parts before and after are those of any size.
+    let text =
+        format!("{}{}", "No acute finding.\n".repeat(40_000), "흉부 CT상 폐렴\n".repeat(3000));
+    let bytes = encoding_rs::EUC_KR.encode(&text).0.into_owned();
+    let (whole, faults, _) = file.read(&bytes, u64::MAX);
+    assert_eq!((whole.len(), faults.len()), (43_000, 0));
+    assert_eq!(whole[42_999].1, "흉부 CT상 폐렴");
+    for part_bytes in [100_000, 300_001] {
+        assert_eq!(file.read(&bytes, part_bytes).0, whole);
+    }
+    let units =
+        "환자는 CT\n".repeat(50).encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
+    assert_eq!(file.read(&units, 200).0.len(), 50);
+    let japanese = encoding_rs::SHIFT_JIS.encode("患者は胸痛で来院した。\n").0.repeat(50);
+    assert_eq!(file.read(&japanese, 100), (Vec::new(), vec![(0, Reason::BadEncoding)], 1));
 }

@@ -57,7 +57,8 @@ fn sources(dir: &Path) -> Vec<SourceConfig> {
 }
 
 fn config() -> CorpusConfig {
-    let shard = crate::ShardConfig { shard_bytes: 40_000, frame_bytes: 9_000, level: 3 };
+    let shard =
+        crate::ShardConfig { shard_bytes: 40_000, frame_bytes: 9_000, level: 3, parquet: false };
     CorpusConfig { shard, ..CorpusConfig::default() }
 }
 
