@@ -84,10 +84,10 @@ fn decode(
         return Ok(lossy(bytes, encoding));
     }
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\0') => return Ok((text.to_owned(), UTF_8, 0)),
+        Ok(text) if !text.contains('\0') => Ok((text.to_owned(), UTF_8, 0)),
         // The end of a cut stream may cut a character.
         Err(error) if partial && bytes.len() - error.valid_up_to() < 4 => {
-            return Ok(lossy(&bytes[..error.valid_up_to()], UTF_8));
+            Ok(lossy(&bytes[..error.valid_up_to()], UTF_8))
         }
         _ => tell(bytes, !partial).map(|encoding| lossy(bytes, encoding)),
     }

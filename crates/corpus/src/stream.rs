@@ -115,7 +115,7 @@ fn begins_with_lines(path: &Path, source: &SourceConfig) -> Result<bool> {
 /// The parts of one file, in order.
 pub(crate) enum Parts<'a> {
     /// Of a text.
-    Text(TextParts<'a>),
+    Text(Box<TextParts<'a>>),
     /// Of a file whose rows its reader finds by their number.
     Rows(Stretches<'a>),
 }
@@ -133,7 +133,7 @@ impl<'a> Parts<'a> {
     ) -> Result<Self> {
         match source.format {
             Format::Csv | Format::Txt | Format::Jsonl => {
-                TextParts::open(path, source, cursor).map(Self::Text)
+                Ok(Self::Text(Box::new(TextParts::open(path, source, cursor)?)))
             }
             _ => Ok(Self::Rows(Stretches::new(path, source, readers, cursor))),
         }

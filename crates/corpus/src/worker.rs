@@ -106,6 +106,8 @@ mod limits {
     pub(super) fn set(config: &ReaderConfig) -> std::io::Result<()> {
         let limit = |value| Rlimit { current: Some(value), maximum: Some(value) };
         setrlimit(Resource::As, limit(config.memory_bytes))?;
+        // A dump would hold the document.
+        setrlimit(Resource::Core, limit(0))?;
         // Should the parent die, this process does not outlive its time for long.
         setrlimit(Resource::Cpu, limit(config.timeout_seconds + 5))?;
         Ok(())
