@@ -179,7 +179,7 @@ pub(crate) fn read_stretch(
     let reason = match ask(&request, config) {
         Ok(Found::Stretch(stretch)) => return Ok(stretch),
         Ok(Found::MissingColumns { found, needed }) => {
-            return Err(Error::MissingFields { path, kind: "columns", found, needed });
+            return Err(Error::missing_fields(path, "columns", found, needed, source));
         }
         Ok(Found::UnreadColumns(columns)) => return Err(Error::UnreadColumns { path, columns }),
         Ok(_) => Reason::ReaderFailed,

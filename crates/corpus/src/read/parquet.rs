@@ -74,8 +74,8 @@ impl Taken {
             return Err(Found::UnreadColumns(unread));
         }
         let missing = |names: &[String]| match columns(path, source, names) {
-            Err(Error::MissingFields { found, needed, .. }) => {
-                Err(Found::MissingColumns { found, needed })
+            Err(Error::MissingFields { needed, .. }) => {
+                Err(Found::MissingColumns { found: all.clone(), needed })
             }
             Err(_) => Err(Found::MissingColumns { found: all.clone(), needed: Vec::new() }),
             Ok(columns) => Ok(columns),

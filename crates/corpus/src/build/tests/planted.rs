@@ -245,7 +245,10 @@ fn a_reader_that_panics_says_nothing_of_its_document() {
     fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
     let said = Command::new(&program).stdin(std::process::Stdio::null()).output().unwrap();
     assert_eq!(found_in(&said.stderr), PLANTED, "the reader does say it");
-    fs::write(dir.path().join("sources/차트.docx"), b"PK\x03\x04 no archive").unwrap();
+    let mut chart = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    chart.start_file("word/document.xml", zip::write::SimpleFileOptions::default()).unwrap();
+    let chart = chart.finish().unwrap().into_inner();
+    fs::write(dir.path().join("sources/차트.docx"), chart).unwrap();
     build_here(dir.path(), |sources, config| {
         let mut chart = sources[0].clone();
         (chart.name, chart.path) = ("차트".into(), dir.path().join("sources/차트.docx"));
