@@ -1,33 +1,27 @@
-//! The characters that a vocabulary must have, and in which places.
+//! The characters of a vocabulary, and in which places.
 
 use std::collections::BTreeSet;
 
 use rustc_hash::FxHashMap;
 
 use crate::config::VocabConfig;
-use crate::pieces::{ks_x_1001_syllables, surface};
+use crate::pieces::surface;
+use crate::seeds::{common_hanja, ks_x_1001_syllables};
 use crate::vocabulary::CONTINUATION;
 use crate::word_counts::WordCounts;
 
-/// The characters that cover the text.
+/// The characters of a text.
 pub(crate) struct Alphabet {
-    /// Tokens of one character, sorted: word-initial ones, then those inside.
+    /// Tokens of one character that have a row whatever comes, sorted: word-initial ones, then those
+    /// inside.
     pub(crate) tokens: Vec<String>,
-    /// Characters that the coverage leaves out.
-    pub(crate) dropped_chars: u64,
-    /// Their occurrences.
-    pub(crate) dropped_occurrences: u64,
-}
-
-/// Occurrences of a character at a word's start and inside.
-#[derive(Debug, Clone, Copy, Default)]
-struct Places {
-    initial: u64,
-    inside: u64,
+    /// Those that the coverage leaves out, with their occurrences: the most frequent first.
+    pub(crate) rare: Vec<(String, u64)>,
 }
 
 impl Alphabet {
-    /// The characters of `segments`, each in the places it occurs in, and the seeds in both.
+    /// The characters of `segments`, each in the places it occurs in, and the seeds in all places
+    /// that a word may have them in.
     pub(crate) fn new(segments: &WordCounts, config: &VocabConfig) -> Self {
         let places = places(segments);
         let mut ranked: Vec<(u64, char)> =
@@ -35,34 +29,50 @@ impl Alphabet {
         ranked.sort_unstable_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
         let total: u64 = ranked.iter().map(|(count, _)| count).sum();
         let enough = (total as f64 * config.coverage).ceil() as u64;
-        let seeds: BTreeSet<char> = seeds(config).into_iter().collect();
-        let (mut covered, mut dropped_chars, mut dropped_occurrences) = (0, 0, 0);
-        let mut tokens = BTreeSet::new();
+        let mut covered = 0;
+        let mut tokens: BTreeSet<(bool, char)> = seeds(config).into_iter().collect();
+        let mut rare: Vec<(String, u64)> = Vec::new();
         for (count, c) in ranked {
-            let keep = covered < enough;
+            let is_covered = covered < enough;
             covered += count;
-            if keep {
-                let Places { initial, inside } = places[&c];
-                tokens.extend((initial > 0).then_some((false, c)));
-                tokens.extend((inside > 0).then_some((true, c)));
-            } else if !seeds.contains(&c) {
-                dropped_chars += 1;
-                dropped_occurrences += count;
+            let Places { initial, inside } = places[&c];
+            for (is_inside, count) in [(false, initial), (true, inside)] {
+                if count == 0 || tokens.contains(&(is_inside, c)) {
+                    continue;
+                } else if is_covered {
+                    tokens.insert((is_inside, c));
+                } else {
+                    rare.push((token(is_inside, c), count));
+                }
             }
         }
-        tokens.extend(seeds.into_iter().flat_map(|c| [(false, c), (true, c)]));
-        let token = |(inside, c): (bool, char)| {
-            if inside { format!("{CONTINUATION}{c}") } else { c.to_string() }
-        };
-        let taken = |token: &String| config.mask_tokens.contains(token);
-        let tokens = tokens.into_iter().map(token).filter(|token| !taken(token)).collect();
-        Self { tokens, dropped_chars, dropped_occurrences }
+        let is_free = |token: &String| !config.mask_tokens.contains(token);
+        let tokens = tokens.into_iter().map(|(is_inside, c)| token(is_inside, c));
+        let tokens = tokens.filter(is_free).collect();
+        rare.retain(|(token, _)| is_free(token));
+        rare.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        Self { tokens, rare }
     }
 }
 
-/// The characters that are there whether the text has them or not.
-pub(crate) fn seeds(config: &VocabConfig) -> Vec<char> {
-    if config.seed_hangul { ks_x_1001_syllables() } else { Vec::new() }
+fn token(is_inside: bool, c: char) -> String {
+    if is_inside { format!("{CONTINUATION}{c}") } else { c.to_string() }
+}
+
+/// The characters that are there whether the text has them or not, and whether inside a word: a
+/// Hanja is a word by itself.
+pub(crate) fn seeds(config: &VocabConfig) -> Vec<(bool, char)> {
+    let syllables = if config.seed_hangul { ks_x_1001_syllables() } else { Vec::new() };
+    let hanja = if config.seed_hanja { common_hanja() } else { Vec::new() };
+    let syllables = syllables.into_iter().flat_map(|c| [(false, c), (true, c)]);
+    syllables.chain(hanja.into_iter().map(|c| (false, c))).collect()
+}
+
+/// Occurrences of a character at a word's start and inside.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    initial: u64,
+    inside: u64,
 }
 
 fn places(segments: &WordCounts) -> FxHashMap<char, Places> {

@@ -35,7 +35,9 @@ impl Policy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnShortfall {
-    /// Fail and say by how much; with a quota, for Hangul and Latin alone.
+    /// Fail and say by how much. With a quota, for Hangul and Latin alone: rows that digits, signs
+    /// and Han leave over are reserved (`[unused0]` and so on, as in BERT's own vocabulary), so that
+    /// the size is what was asked for.
     Error,
     /// Give the rows to the most frequent tokens of any script.
     #[default]
@@ -74,10 +76,14 @@ pub struct VocabConfig {
     pub on_shortfall: OnShortfall,
     /// The fewest occurrences of a merged pair, from 1.
     pub min_frequency: u64,
-    /// The share of characters that the alphabet covers, 0 to 1; words with others are `[UNK]`.
+    /// The share of the text's characters that are sure of a row, 0 to 1. A rarer character takes
+    /// one when it occurs as often as the next merge and there is room; words with others are `[UNK]`.
     pub coverage: f64,
     /// Put the 2,350 syllables of KS X 1001 in the alphabet, at a word's start and inside it.
     pub seed_hangul: bool,
+    /// Put the 2,444 Hanja of daily use in the alphabet: those of KS X 1001 that are in the first
+    /// level of JIS X 0208 too.
+    pub seed_hanja: bool,
     /// Tokens that stand for masked identifiers; matched literally, never split.
     pub mask_tokens: Vec<String>,
     /// Lower-case the text.
@@ -117,6 +123,7 @@ impl Default for VocabConfig {
             min_frequency: 2,
             coverage: 0.999_95,
             seed_hangul: true,
+            seed_hanja: false,
             mask_tokens: Vec::new(),
             lowercase: false,
             strip_accents: false,

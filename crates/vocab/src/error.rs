@@ -137,9 +137,10 @@ impl Error {
             Self::NoWords { private_types_below_floor: 1.., .. } => {
                 Some("lower `min_groups`, or give text of more patients".into())
             }
-            Self::TooSmall { .. } => {
-                Some("raise `size`, or lower `coverage` or `seed_hangul`".into())
-            }
+            Self::TooSmall { .. } => Some(
+                "raise `size`, lower `coverage`, or do without `seed_hangul` or `seed_hanja`"
+                    .into(),
+            ),
             Self::MissingSpecial { .. } => {
                 Some("a BERT vocabulary has [PAD], [UNK], [CLS], [SEP] and [MASK]".into())
             }

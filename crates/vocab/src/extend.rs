@@ -75,8 +75,12 @@ where
         let (required, size) = (added.new.len(), add_rows);
         return Err(Error::TooSmall { what: "vocabulary", required, size });
     };
-    let config =
-        VocabConfig { mask_tokens: added.all.clone(), seed_hangul: false, ..config.clone() };
+    let config = VocabConfig {
+        mask_tokens: added.all.clone(),
+        seed_hangul: false,
+        seed_hanja: false,
+        ..config.clone()
+    };
     let (words, counts) = count(documents, base.options(), &config, context)?;
     let growth = Growth {
         base: base.vocab().tokens(),

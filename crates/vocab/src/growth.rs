@@ -51,6 +51,7 @@ impl Growth<'_> {
         let mut alphabet = Alphabet::new(&segments, config);
         let base: FxHashSet<&String> = self.base.iter().collect();
         alphabet.tokens.retain(|token| !base.contains(token));
+        alphabet.rare.retain(|(token, _)| !base.contains(token));
         self.check_alphabet(&alphabet.tokens)?;
         let limits = Limits {
             min_frequency: config.min_frequency,
@@ -59,12 +60,13 @@ impl Growth<'_> {
             denied,
         };
         context.progress.begin("merge pairs", Some(self.room.total as u64), Unit::Merges);
-        let (mut merger, left_out) = Merger::new(self.base, &alphabet.tokens, &segments, limits);
+        let mut merger = Merger::new(self.base, &alphabet, &segments, limits);
         let pruning = self.merge(&mut merger, &segments, config, context)?;
         context.progress.end();
-        let unused = Unused::of(&pruning.used, self.base.len(), &alphabet.tokens, config);
+        let unused = Unused::of(&pruning.usage.used, self.base.len(), &alphabet.tokens, config);
         let rows = merger.symbols.iter().filter(|symbol| symbol.row);
         let tokens: Vec<String> = rows.map(|symbol| symbol.token.clone()).collect();
+        let (dropped_chars, dropped_char_occurrences) = merger.without_row();
         let mut rows_by_script = RowsByScript::default();
         for token in &tokens {
             *rows_by_script.of(token_script(token)) += 1;
@@ -76,12 +78,16 @@ impl Growth<'_> {
             special_rows: 0,
             rows_by_script,
             alphabet_rows: alphabet.tokens.len(),
+            rare_char_rows: merger.symbols[merger.fixed_rows..][..alphabet.rare.len()]
+                .iter()
+                .filter(|symbol| symbol.row)
+                .count(),
             unused_seeded_rows: unused.seeded,
             unused_alphabet_rows: unused.own,
-            dropped_chars: alphabet.dropped_chars,
-            dropped_char_occurrences: alphabet.dropped_occurrences,
-            dropped_segments: left_out.segments,
-            dropped_segment_occurrences: left_out.occurrences,
+            dropped_chars,
+            dropped_char_occurrences,
+            unknown_segments: pruning.usage.unknown_segments,
+            unknown_segment_occurrences: pruning.usage.unknown_occurrences,
             denied: num_denied,
             merges: merger.merges,
             lowest_merge_count: merger.lowest_count,
@@ -89,6 +95,7 @@ impl Growth<'_> {
             pruned_rows: pruning.pruned,
             dead_rows: pruning.dead,
             refilled: self.room.exceeded_by(merger.rows()),
+            reserved_rows: 0,
             missing_rows: self.room.total - tokens.len(),
         };
         Ok((tokens, summary))
@@ -119,14 +126,13 @@ impl Growth<'_> {
         config: &VocabConfig,
         context: &Context<'_>,
     ) -> Result<Pruning> {
-        let first_merge = merger.symbols.len();
         let mut room = self.room;
         let mut pruning = Pruning::default();
         loop {
             merger.run(room, context)?;
-            pruning.used = used(merger, segments);
-            let ids = first_merge..merger.symbols.len();
-            let is_dead = |id: &usize| merger.symbols[*id].row && !pruning.used[*id];
+            pruning.usage = Usage::of(merger, segments);
+            let ids = merger.fixed_rows..merger.symbols.len();
+            let is_dead = |id: &usize| merger.symbols[*id].row && !pruning.usage.used[*id];
             let dead: Vec<u32> = ids.filter(is_dead).map(|id| id as u32).collect();
             pruning.dead = dead.len();
             if !dead.is_empty() && pruning.rounds < config.prune_rounds {
@@ -166,7 +172,7 @@ impl Growth<'_> {
         if latin < self.room.latin {
             return fail("latin", latin, self.room.latin);
         }
-        // What is left of the size is a ceiling.
+        // What is left of the size is a ceiling; the rows below it are reserved.
         Ok(())
     }
 }
@@ -177,8 +183,7 @@ struct Pruning {
     rounds: usize,
     pruned: usize,
     dead: usize,
-    /// By symbol, whether the longest match of the text uses it.
-    used: Vec<bool>,
+    usage: Usage,
 }
 
 /// Rows of the alphabet that the text does not use.
@@ -189,36 +194,61 @@ struct Unused {
 
 impl Unused {
     fn of(used: &[bool], base_rows: usize, alphabet: &[String], config: &VocabConfig) -> Self {
-        let seeds = seeds(config);
+        let seeds: FxHashSet<(bool, char)> = seeds(config).into_iter().collect();
         let (mut seeded, mut own) = (0, 0);
         let unused = alphabet.iter().zip(&used[base_rows..]).filter(|(_, used)| !**used);
         for (token, _) in unused {
-            let is_seed = surface(token).1.chars().all(|c| seeds.contains(&c));
+            let (is_inside, text) = surface(token);
+            let is_seed = text.chars().all(|c| seeds.contains(&(is_inside, c)));
             *(if is_seed { &mut seeded } else { &mut own }) += 1;
         }
         Self { seeded, own }
     }
 }
 
-/// By symbol, whether the longest match of the segments uses it.
-fn used(merger: &Merger, segments: &WordCounts) -> Vec<bool> {
-    const CHUNK: usize = 4096;
-    let count = merger.symbols.len();
-    let is_base = |id: u32| (id as usize) < merger.base_rows;
-    let rows = merger.symbols.iter().zip(0u32..);
-    let rows = rows.filter(|(symbol, id)| symbol.row || is_base(*id));
-    let longest = LongestMatch::new(rows.map(|(symbol, id)| (symbol.token.as_str(), id)));
-    let mark = |mut used: Vec<bool>, chunk: usize| {
-        let mut ids = Vec::new();
-        for index in (chunk * CHUNK)..segments.len().min((chunk + 1) * CHUNK) {
-            ids.clear();
-            if segments.count(index) > 0 && longest.split(segments.word(index), |id| ids.push(id)) {
-                ids.iter().for_each(|&id| used[id as usize] = true);
+/// What the longest match of the segments makes of the rows.
+#[derive(Debug, Default)]
+struct Usage {
+    /// By symbol, whether it is used.
+    used: Vec<bool>,
+    /// Segments that are `[UNK]`.
+    unknown_segments: u64,
+    unknown_occurrences: u64,
+}
+
+impl Usage {
+    fn of(merger: &Merger, segments: &WordCounts) -> Self {
+        const CHUNK: usize = 4096;
+        let is_base = |id: u32| (id as usize) < merger.base_rows;
+        let rows = merger.symbols.iter().zip(0u32..);
+        let rows = rows.filter(|(symbol, id)| symbol.row || is_base(*id));
+        let longest = LongestMatch::new(rows.map(|(symbol, id)| (symbol.token.as_str(), id)));
+        let none = || Self { used: vec![false; merger.symbols.len()], ..Self::default() };
+        let mark = |mut usage: Self, chunk: usize| {
+            let mut ids = Vec::new();
+            for index in (chunk * CHUNK)..segments.len().min((chunk + 1) * CHUNK) {
+                let count = segments.count(index);
+                ids.clear();
+                if count == 0 {
+                    continue;
+                } else if longest.split(segments.word(index), |id| ids.push(id)) {
+                    ids.iter().for_each(|&id| usage.used[id as usize] = true);
+                } else {
+                    usage.unknown_segments += 1;
+                    usage.unknown_occurrences += count;
+                }
             }
+            usage
+        };
+        let chunks = 0..segments.len().div_ceil(CHUNK);
+        chunks.into_par_iter().fold(none, mark).reduce(none, Self::unite)
+    }
+
+    fn unite(self, other: Self) -> Self {
+        Self {
+            used: self.used.into_iter().zip(other.used).map(|(a, b)| a || b).collect(),
+            unknown_segments: self.unknown_segments + other.unknown_segments,
+            unknown_occurrences: self.unknown_occurrences + other.unknown_occurrences,
         }
-        used
-    };
-    let unite = |a: Vec<bool>, b: Vec<bool>| a.into_iter().zip(b).map(|(a, b)| a || b).collect();
-    let chunks = 0..segments.len().div_ceil(CHUNK);
-    chunks.into_par_iter().fold(|| vec![false; count], mark).reduce(|| vec![false; count], unite)
+    }
 }

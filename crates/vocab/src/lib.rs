@@ -30,6 +30,7 @@ mod report;
 mod room;
 mod row_map;
 mod script;
+mod seeds;
 mod spectrum;
 mod store;
 mod summary;

@@ -1,4 +1,5 @@
-//! Byte-pair merges over segments: the pair that occurs most often becomes a token, and again.
+//! Byte-pair merges over segments: the pair that occurs most often becomes a token, and again. A
+//! character without a row takes one when it occurs as often as the next pair.
 //!
 //! It knows nothing of documents. Invariant: which merge comes next depends on the counts and the
 //! tokens' texts alone; of equal counts, the text that sorts first wins.
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::Result;
+use crate::alphabet::Alphabet;
 use crate::longest::LongestMatch;
 use crate::pieces::{surface, token_script};
 use crate::room::{Room, pool};
@@ -107,10 +109,14 @@ impl Segment {
 
 /// The state of the merges.
 pub(crate) struct Merger {
-    /// The base's, the alphabet, then one for each merge.
+    /// The base's, the alphabet, rare characters, then one for each merge.
     pub(crate) symbols: Vec<Symbol>,
     /// How many of them are the base's.
     pub(crate) base_rows: usize,
+    /// How many are the base's and the alphabet's, whose rows stay.
+    pub(crate) fixed_rows: usize,
+    /// Rare characters that were not pruned, with their occurrences, the most frequent first.
+    rare: Vec<(u64, u32)>,
     ids: FxHashMap<String, u32>,
     /// The symbols of all segments.
     flat: Vec<u32>,
@@ -129,25 +135,20 @@ pub(crate) struct Merger {
     pub(crate) lowest_count: u64,
 }
 
-/// Segments that hold a character without a symbol, left out of the merges.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LeftOut {
-    pub(crate) segments: u64,
-    pub(crate) occurrences: u64,
-}
-
 impl Merger {
-    /// Starts from symbols that segments are split into, longest first; `base` of them have a row
-    /// already, the others take new ones.
+    /// Starts from symbols that segments are split into, longest first; those of `base` have a row
+    /// already, those of the alphabet take new ones, its rare characters when their turn comes.
     pub(crate) fn new(
         base: &[String],
-        alphabet: &[String],
+        alphabet: &Alphabet,
         segments: &WordCounts,
         limits: Limits,
-    ) -> (Self, LeftOut) {
+    ) -> Self {
         let mut merger = Self {
             symbols: Vec::new(),
             base_rows: base.len(),
+            fixed_rows: base.len() + alphabet.tokens.len(),
+            rare: Vec::new(),
             ids: FxHashMap::default(),
             flat: Vec::new(),
             segments: Vec::new(),
@@ -165,12 +166,16 @@ impl Merger {
         for token in base {
             merger.add_symbol(token.clone(), false);
         }
-        for token in alphabet {
+        for token in &alphabet.tokens {
             merger.add_symbol(token.clone(), true);
         }
-        let left_out = merger.add_segments(segments);
+        for (token, count) in &alphabet.rare {
+            let id = merger.add_symbol(token.clone(), false);
+            merger.rare.push((*count, id));
+        }
+        merger.add_segments(segments);
         merger.pairs = merger.count_pairs();
-        (merger, left_out)
+        merger
     }
 
     fn add_symbol(&mut self, token: String, row: bool) -> u32 {
@@ -182,27 +187,22 @@ impl Merger {
         id
     }
 
-    fn add_segments(&mut self, words: &WordCounts) -> LeftOut {
+    fn add_segments(&mut self, words: &WordCounts) {
         let symbols = self.symbols.iter().zip(0u32..);
         let longest = LongestMatch::new(symbols.map(|(symbol, id)| (symbol.token.as_str(), id)));
-        let mut left_out = LeftOut::default();
         for (word, count) in words.iter().filter(|(_, count)| *count > 0) {
             let from = self.flat.len();
-            if !longest.split(word, |id| self.flat.push(id)) {
+            let is_whole = longest.split(word, |id| self.flat.push(id));
+            // Of one symbol there is nothing to merge.
+            if !is_whole || self.flat.len() - from == 1 {
                 self.flat.truncate(from);
-                left_out.segments += 1;
-                left_out.occurrences += count;
-            } else if self.flat.len() - from == 1 {
-                // Nothing to merge.
-                self.flat.truncate(from);
-            } else {
-                let len = (self.flat.len() - from) as u32;
-                self.segments.push(Segment { count, from: from as u32, len });
+                continue;
             }
+            let len = (self.flat.len() - from) as u32;
+            self.segments.push(Segment { count, from: from as u32, len });
         }
         self.flat.shrink_to_fit();
         self.segments.shrink_to_fit();
-        left_out
     }
 
     fn count_pairs(&self) -> FxHashMap<Pair, PairInfo> {
@@ -235,16 +235,25 @@ impl Merger {
         self.rows
     }
 
-    /// Merges until every row is taken or no pair is left that has room.
+    /// Merges until every row is taken or nothing is left that has room.
     pub(crate) fn run(&mut self, room: Room, context: &Context<'_>) -> Result<()> {
         self.heap = self.pairs.iter().map(|(&pair, info)| (info.count, pair)).collect();
         self.ties.clear();
         self.tie_count = 0;
+        let mut next_rare = 0;
         while self.rows.iter().sum::<usize>() < room.total {
             if self.merges.is_multiple_of(256) {
                 context.cancel.check()?;
             }
-            let Some((pair, token)) = self.next_pair(room) else { break };
+            let next = self.next_pair(room);
+            let count = next.as_ref().map_or(0, |_| self.tie_count);
+            if self.take_rare(&mut next_rare, count, room) {
+                context.progress.advance(1);
+                // The pair waits; its room may be gone.
+                self.ties.extend(next.map(|(pair, token)| (token, pair)));
+                continue;
+            }
+            let Some((pair, token)) = next else { break };
             self.lowest_count = match self.merges {
                 0 => self.tie_count,
                 _ => self.lowest_count.min(self.tie_count),
@@ -260,6 +269,24 @@ impl Merger {
             self.apply(pair, id);
         }
         Ok(())
+    }
+
+    /// Gives a row to the next rare character that occurs `count` times or more and has room;
+    /// whether there is one. `next` counts those that had their turn.
+    fn take_rare(&mut self, next: &mut usize, count: u64, room: Room) -> bool {
+        while let Some(&(occurrences, id)) = self.rare.get(*next)
+            && occurrences >= count
+        {
+            *next += 1;
+            let symbol = &mut self.symbols[id as usize];
+            let pool = pool(symbol.script);
+            if !symbol.row && room.has(pool, self.rows) {
+                symbol.row = true;
+                self.rows[pool] += 1;
+                return true;
+            }
+        }
+        false
     }
 
     /// The most frequent pair that may merge, and the token it makes.
@@ -396,5 +423,12 @@ impl Merger {
                 self.rows[pool(symbol.script)] -= 1;
             }
         }
+        self.rare.retain(|(_, id)| !tokens.contains(id));
+    }
+
+    /// The rare characters without a row: how many, and their occurrences.
+    pub(crate) fn without_row(&self) -> (u64, u64) {
+        let left = self.rare.iter().filter(|(_, id)| !self.symbols[*id as usize].row);
+        left.fold((0, 0), |(chars, occurrences), (count, _)| (chars + 1, occurrences + count))
     }
 }

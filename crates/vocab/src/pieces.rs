@@ -1,6 +1,5 @@
-//! What a token is beside its text: script, row counts by script, seeds.
+//! What a token is beside its text: script, row counts by script.
 
-use encoding_rs::EUC_KR;
 use serde::{Deserialize, Serialize};
 
 use crate::script::{Script, script_of};
@@ -118,23 +117,9 @@ pub(crate) fn is_reserved(token: &str) -> bool {
     token.starts_with("[unused") && token.ends_with(']')
 }
 
-/// The 2,350 syllables of KS X 1001, in its order: rows B0 to C8 of EUC-KR.
-pub(crate) fn ks_x_1001_syllables() -> Vec<char> {
-    let pairs = (0xB0..=0xC8).flat_map(|lead| (0xA1..=0xFE).map(move |trail| [lead, trail]));
-    pairs.filter_map(|pair| EUC_KR.decode_without_bom_handling(&pair).0.chars().next()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_standard_has_2350_syllables_in_order() {
-        let syllables = ks_x_1001_syllables();
-        assert_eq!(syllables.len(), 2350);
-        assert!(syllables.is_sorted() && syllables.iter().all(|c| ('가'..='힣').contains(c)));
-        assert_eq!((syllables[0], syllables[2349]), ('가', '힝'));
-    }
 
     #[test]
     fn any_hangul_letter_makes_a_token_hangul() {

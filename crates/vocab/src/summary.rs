@@ -19,20 +19,22 @@ pub struct VocabSummary {
     pub special_rows: usize,
     /// All other new rows by script.
     pub rows_by_script: RowsByScript,
-    /// Rows of one character: the alphabet.
+    /// Rows of the alphabet, which begins the new rows: what the coverage and the seeds ask for.
     pub alphabet_rows: usize,
+    /// Rows behind them of characters that the coverage leaves out.
+    pub rare_char_rows: usize,
     /// Rows of the alphabet that the longest match of the text never uses: seeded ones.
     pub unused_seeded_rows: usize,
     /// And those of the text's own characters, which longer rows cover wherever they occur.
     pub unused_alphabet_rows: usize,
-    /// Characters that the coverage leaves out, and their occurrences.
+    /// Characters, by place in the word, that got no row.
     pub dropped_chars: u64,
-    /// Occurrences of these.
+    /// Their occurrences.
     pub dropped_char_occurrences: u64,
-    /// Distinct runs of one script with such a character, left out of the merges.
-    pub dropped_segments: u64,
+    /// Distinct runs of one script that are `[UNK]` for such a character.
+    pub unknown_segments: u64,
     /// Occurrences of these.
-    pub dropped_segment_occurrences: u64,
+    pub unknown_segment_occurrences: u64,
     /// Texts that were kept from becoming tokens.
     pub denied: usize,
     /// Merges done.
@@ -47,6 +49,8 @@ pub struct VocabSummary {
     pub dead_rows: usize,
     /// Rows given beyond the quotas because other scripts ran dry.
     pub refilled: Refilled,
-    /// Rows that the text could not fill.
+    /// Rows `[unused0]`, `[unused1]` and so on, held free where digits and signs do not fill theirs.
+    pub reserved_rows: usize,
+    /// Rows that the text could not fill, by which the vocabulary is smaller.
     pub missing_rows: usize,
 }

@@ -6,7 +6,7 @@
 
 use bimed_artifact::Context;
 
-use crate::config::{Policy, VocabConfig};
+use crate::config::{OnShortfall, Policy, VocabConfig};
 use crate::count::{CountSummary, count};
 use crate::document::InputDocument;
 use crate::growth::Growth;
@@ -61,7 +61,11 @@ fn train_counted(
     let (size, options) = (config.size, config.tokenizer_options());
     let growth = Growth { base: &[], room, size, options };
     let (tokens, mut summary) = growth.run(words, counts, config, context)?;
-    let vocab = Vocab::new(first.iter().cloned().chain(tokens).collect())?;
+    if config.on_shortfall == OnShortfall::Error {
+        summary.reserved_rows = std::mem::take(&mut summary.missing_rows);
+    }
+    let reserved = (0..summary.reserved_rows).map(|number| format!("[unused{number}]"));
+    let vocab = Vocab::new(first.iter().cloned().chain(tokens).chain(reserved).collect())?;
     (summary.rows, summary.special_rows) = (vocab.len(), first.len());
     Ok((vocab, summary))
 }

@@ -107,11 +107,15 @@ fn quotas_are_met_exactly() {
     let (vocab, summary) = run(documents(), &config).unwrap();
     let rows = summary.rows_by_script;
     assert_eq!((rows.hangul, rows.latin, vocab.len()), (200, 110, 348));
-    // What is left is a ceiling: digits and signs give what they have.
+    assert_eq!((summary.reserved_rows, summary.missing_rows), (0, 0));
+    // What is left is a ceiling: digits and signs give what they have, and the rest is held free.
     let (vocab, summary) = run(documents(), &VocabConfig { size: 4000, ..config.clone() }).unwrap();
     let rows = summary.rows_by_script;
-    assert_eq!((rows.hangul, rows.latin), (200, 110));
-    assert_eq!(vocab.len() + summary.missing_rows, 4000);
+    assert_eq!((rows.hangul, rows.latin, vocab.len()), (200, 110, 4000));
+    let reserved = vocab.tokens().iter().filter(|token| token.starts_with("[unused")).count();
+    assert_eq!((reserved, summary.missing_rows), (summary.reserved_rows, 0));
+    assert_eq!(vocab.composition().reserved, reserved);
+    assert_eq!(vocab.token(3999), format!("[unused{}]", reserved - 1));
     let quota = Quota { hangul: 3000, latin: 110 };
     let error = run(documents(), &VocabConfig { size: 4000, quota: Some(quota), ..config });
     assert!(matches!(error, Err(Error::Shortfall { what: "hangul", expected: 3000, .. })));
@@ -166,6 +170,43 @@ fn every_seeded_syllable_has_both_rows() {
     for token in ["가", "##가", "힝", "##힝", "쎈", "##쎈"] {
         assert!(vocab.id(token).is_some(), "{token}");
     }
+}
+
+#[test]
+fn hanja_of_daily_use_are_seeded_as_words_of_their_own() {
+    let config = VocabConfig { seed_hanja: true, size: 3000, ..config() };
+    let (vocab, summary) = run(documents(), &config).unwrap();
+    // The text has 肺 and 炎 alone.
+    assert!(["肺", "炎", "癌", "得"].iter().all(|token| vocab.id(token).is_some()));
+    assert!(vocab.id("##癌").is_none());
+    assert!(summary.unused_seeded_rows > 2400, "{summary:?}");
+    let tokenizer = Tokenizer::new(vocab, Default::default());
+    assert!(!tokenizer.encode("肝癌 癌").contains(&tokenizer.vocab().specials().unk));
+}
+
+#[test]
+fn rare_characters_take_the_rows_that_no_merge_deserves_more() {
+    // Ten times 뷁, twice 쾅: rare among all others.
+    let mut all = documents();
+    for document in &mut all[..2] {
+        document.text += " 뷁 뷁 뷁 뷁 뷁 쾅";
+    }
+    let build = |size| {
+        let config = VocabConfig { coverage: 0.9, size, ..config() };
+        run(all.clone(), &config).unwrap()
+    };
+    let (small, summary) = build(220);
+    assert!(summary.lowest_merge_count > 2 && summary.lowest_merge_count <= 10, "{summary:?}");
+    assert!(small.id("뷁").is_some() && small.id("쾅").is_none());
+    assert!(summary.dropped_chars > 0 && summary.unknown_segments > 0);
+    let (large, summary) = build(400);
+    assert!(large.id("쾅").is_some() && summary.rare_char_rows > 0);
+    assert_eq!((summary.dropped_chars, summary.unknown_segment_occurrences), (0, 0));
+    assert_eq!((summary.dead_rows, summary.unknown_segments), (0, 0));
+    let unk = large.specials().unk;
+    let (tokenizer, _) =
+        Tokenizer::new(large, Default::default()).with_added_tokens(&["[DATE]".into()]);
+    assert!(all.iter().all(|document| !tokenizer.encode(&document.text).contains(&unk)));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) const STAGE: &str = "vocab";
 /// The name of the report that sets it beside the base's.
 pub(crate) const REPORT_STAGE: &str = "vocab-report";
 /// The form of its output.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// What decides the vocabulary; nothing for one that is given.
 pub(crate) fn recipe(stages: &Stages<'_>) -> anyhow::Result<Option<Recipe>> {
