@@ -6,16 +6,18 @@
 
 `fuzz` writes lines of TEXT with what breaks tokenizers put into them: decomposed Hangul, jamo, Hanja,
 zero-width and control characters, full-width forms, units, words of 99 to 101 characters, emoji,
-unassigned and private characters. The same TEXT gives the same OUT.
+unassigned and private characters, special tokens and the mask token `[NAME]` spelled out. The same
+TEXT gives the same OUT.
 
 `compare` reads the ids that the example `parity` of `bimed-vocab` wrote for the same FILEs:
 
     cargo run --release -p bimed-vocab --example parity -- TOKENIZER_DIR IDS FILE...
 
-and compares them with `tokenizers` on `tokenizer.json` and with `AutoTokenizer` on the directory
-(transformers 4.57.1 with tokenizers 0.22.2, 5.23.0 with 0.23.3), without special tokens. It also
-checks that `8㎎` and `8mg` have the same ids there. No text is printed: a line is named by its
-number. Exit status 1 where one differs.
+and compares them with `AutoTokenizer` on the directory (transformers 4.57.1 with tokenizers 0.22.2,
+5.23.0 with 0.23.3): IDS.text with `split_special_tokens=True`, IDS.ids without. `[CLS]` and `[SEP]`
+are not put around a text. It also checks that `8㎎` and `8mg` have the same ids there. No text is
+printed: a line is named by its number. Exit status 1 where one differs. `--only text|ids` compares
+one of the two.
 """
 
 import argparse
@@ -69,6 +71,16 @@ EDGES = [
     "\ue000",
     "\U000f0000",
     "[UNK",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]상",
+    "CT[MASK]",
+    "[PAD] [MASK]",
+    "[NAME]님",
+    "[NAME][MASK]",
+    "[mask]",
+    "[Ｍask]",
+    "[MA\u200bSK]",
     "##상",
     "___",
     "ab" * 49 + "x",
@@ -113,38 +125,47 @@ def ids_of(path: str):
             yield ids.tolist()
 
 
-def compare(directory: str, ids: str, files: list[str]) -> int:
+def compare(directory: str, ids: str, files: list[str], modes: list[str]) -> int:
     os.environ["HF_HUB_OFFLINE"] = "1"  # a directory: nothing is to be fetched
     import tokenizers
     import transformers
 
-    plain = tokenizers.Tokenizer.from_file(os.path.join(directory, "tokenizer.json"))
     auto = transformers.AutoTokenizer.from_pretrained(directory)
     print(f"tokenizers {tokenizers.__version__}, transformers {transformers.__version__}")
-    failed = 0
     unit = [auto(text, add_special_tokens=False)["input_ids"] for text in ("8㎎", "8mg")]
     same = unit[0] == unit[1] and auto.unk_token_id not in unit[0]
     print(f"{'ok  ' if same else 'FAIL'}  8㎎ and 8mg: {unit[0]} {unit[1]}")
-    failed += not same
-    expected = ids_of(ids)
-    for path in files:
-        total = differing = 0
-        lines = lines_of(path)
-        while batch := list(itertools.islice(lines, 4096)):
-            found = plain.encode_batch_fast(batch, add_special_tokens=False)
-            again = auto(batch, add_special_tokens=False)["input_ids"]
-            for one, two in zip(found, again):
-                ours = next(expected)
-                if not (ours == one.ids == two):
-                    differing += 1
-                    print(f"FAIL  {path}: line {total + 1}")
-                total += 1
-        print(f"{'FAIL' if differing else 'ok  '}  {path}: {total} lines, {differing} differ")
-        failed += differing
-    if next(expected, None) is not None:
-        print("FAIL  there are ids of more lines")
-        failed += 1
+    failed = not same
+    for mode in modes:
+        print(f"special tokens as {mode}")
+        expected = ids_of(f"{ids}.{mode}")
+        for path in files:
+            failed |= compare_file(auto, expected, path, mode == "text")
+        if next(expected, None) is not None:
+            print("FAIL  there are ids of more lines")
+            failed = True
     return 1 if failed else 0
+
+
+def compare_file(auto, expected, path: str, split_special_tokens: bool) -> bool:
+    """Whether a line of the file at `path` has other ids than `expected` gives."""
+    total = differing = 0
+    lines = lines_of(path)
+    while batch := list(itertools.islice(lines, 4096)):
+        found = auto(
+            batch,
+            add_special_tokens=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            split_special_tokens=split_special_tokens,
+        )["input_ids"]
+        for theirs in found:
+            total += 1
+            if next(expected) != theirs:
+                differing += 1
+                print(f"FAIL  {path}: line {total}")
+    print(f"{'FAIL' if differing else 'ok  '}  {path}: {total} lines, {differing} differ", flush=True)
+    return differing > 0
 
 
 def main() -> int:
@@ -160,11 +181,13 @@ def main() -> int:
     two.add_argument("directory")
     two.add_argument("ids")
     two.add_argument("files", nargs="+")
+    two.add_argument("--only", choices=["text", "ids"])
     arguments = parser.parse_args()
     if arguments.command == "fuzz":
         fuzz(arguments.text, arguments.out, arguments.lines)
         return 0
-    return compare(arguments.directory, arguments.ids, arguments.files)
+    modes = [arguments.only] if arguments.only else ["text", "ids"]
+    return compare(arguments.directory, arguments.ids, arguments.files, modes)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ use bimed_bert::{Pass, to_host};
 use bimed_checkpoint::{HostTensor, Part, Weights, write_safetensors};
 use bimed_ops::BertOps;
 use bimed_train::{BatchCapacity, PackedBatch, Sample};
+use bimed_vocab::SpecialTokens;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use crate::embed::single;
@@ -33,11 +34,13 @@ pub fn reference_dump(
 ) -> Result<()> {
     let mut model = EvalModel::load("", model_dir)?;
     let (network, _) = model.pretraining(0, device)?;
-    let pad = model.tokenizer.vocab().specials().pad;
+    // As `transformers` reads a text: `[MASK]` in it is the mask.
+    let tokenizer = model.tokenizer.clone().with_special_tokens(SpecialTokens::Ids);
+    let pad = tokenizer.vocab().specials().pad;
     let pass = Pass::evaluate(ops);
     let mut dump = Weights::default();
     for (number, text) in texts.iter().enumerate() {
-        let (ids, _) = single(&model.tokenizer, text, model.config.max_position_embeddings);
+        let (ids, _) = single(&tokenizer, text, model.config.max_position_embeddings);
         let length = ids.len();
         let as_floats = ids.iter().map(|&id| id as f32).collect();
         dump.insert(format!("ids.{number}"), HostTensor::new([length], as_floats));

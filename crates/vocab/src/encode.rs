@@ -359,6 +359,33 @@ mod tests {
     }
 
     #[test]
+    fn a_document_cannot_put_in_special_tokens_but_mask_tokens_are_one_id() {
+        let mut tokens: Vec<String> = SPECIAL_TOKENS.map(str::to_owned).to_vec();
+        let words = ["[NAME]", "[", "]", "##]", "MASK", "CLS", "SEP", "님", "의", "폐렴", "of"];
+        tokens.extend(words.map(str::to_owned));
+        let vocab = Vocab::new(tokens).unwrap();
+        let (tokenizer, missing) = Tokenizer::new(vocab, TokenizerOptions::default())
+            .with_added_tokens(&["[NAME]".into()]);
+        assert!(missing.is_empty());
+        let text = "[NAME]님의 폐렴 [MASK] of [CLS][NAME][SEP]";
+        let document = InputDocument { text: text.into(), ..InputDocument::default() };
+        let dir = tempfile::tempdir().unwrap();
+        let cancel = Cancel::new();
+        let documents = [Ok::<_, Infallible>(document)];
+        let context = Context::new(&Silent, &cancel);
+        encode(documents, &tokenizer, &EncodeConfig::default(), dir.path(), &context).unwrap();
+        let store = TokenStore::open(dir.path()).unwrap();
+        let mut ids = vec![];
+        store.read_ids(0..store.documents()[0].end, &mut ids);
+        let tokens: Vec<&str> = ids.iter().map(|&id| tokenizer.vocab().token(id)).collect();
+        let expected = [
+            "[NAME]", "[UNK]", "폐렴", "[", "MASK", "]", "of", "[", "CLS", "]", "[NAME]", "[",
+            "SEP", "]",
+        ];
+        assert_eq!(tokens, expected);
+    }
+
+    #[test]
     fn a_shortened_file_is_refused() {
         for name in ["ids.bin", "flags.bin", "chars.bin", "documents.bin"] {
             let dir = tempfile::tempdir().unwrap();

@@ -62,7 +62,7 @@ pub use row_map::{Filling, Init, Method, fill_row_map};
 pub use script::Script;
 pub use store::{DocumentEntry, SENTENCE_START, TokenStore, WORD_START};
 pub use summary::VocabSummary;
-pub use tokenizer::{Encoding, Tokenizer};
+pub use tokenizer::{Encoding, SpecialTokens, Tokenizer};
 pub use train::{train, train_words};
 pub use vectors::{TokenVectors, VectorSummary};
 pub use vocabulary::{CONTINUATION, SPECIAL_TOKENS, Specials, Vocab};

@@ -1,15 +1,14 @@
 //! BERT's tokenizer: text → ids, with what each token covers.
 //!
 //! Ids are exactly those of Hugging Face `tokenizers` 0.23.2 with `BertNormalizer`,
-//! `BertPreTokenizer` and `WordPiece`, optionally behind the folding table and NFC. Differs from it
-//! in one thing: a special token that stands literally in a text is text, never a special token.
-//! Added tokens (the corpus's masks) are matched in the text before anything else.
+//! `BertPreTokenizer` and `WordPiece`, optionally behind the folding table and NFC, in either mode of
+//! [`SpecialTokens`]. Added tokens (the corpus's masks) are matched in the text before anything else.
 
 use std::ops::Range;
 
 use crate::longest::LongestMatch;
 use crate::options::{MAX_WORD_CHARS, TokenizerOptions};
-use crate::vocabulary::Vocab;
+use crate::vocabulary::{SPECIAL_TOKENS, Vocab};
 use crate::words::{Origin, Splitter, split_added};
 
 /// A text as tokens. All vectors have one entry a token.
@@ -78,13 +77,35 @@ fn num_chars(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&byte| byte & 0xC0 != 0x80).count()
 }
 
+/// What a special token is that a text spells out, such as `[MASK]`. The corpus's mask tokens are
+/// one token in either case.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SpecialTokens {
+    /// Text like any other, so that no document puts in a special token. What documents and
+    /// evaluation sets are read with; `split_special_tokens=True` in `transformers`.
+    #[default]
+    Text,
+    /// Its own row: what `transformers` does unless it is told otherwise, and what a prompt with
+    /// `[MASK]` in it needs.
+    Ids,
+}
+
+fn sort_longest_first(tokens: &mut Vec<(String, u32)>) {
+    tokens.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
+    tokens.dedup();
+}
+
 /// A vocabulary with the rules that lead a text to it.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
     vocab: Vocab,
     options: TokenizerOptions,
     longest: LongestMatch,
+    /// The mask tokens, longest first.
     added: Vec<(String, u32)>,
+    /// What is matched literally: the mask tokens, and the special ones where they are ids.
+    literal: Vec<(String, u32)>,
+    special_tokens: SpecialTokens,
 }
 
 impl Tokenizer {
@@ -92,7 +113,13 @@ impl Tokenizer {
     pub fn new(vocab: Vocab, options: TokenizerOptions) -> Self {
         let rows = vocab.tokens().iter().zip(0u32..).map(|(token, id)| (token.as_str(), id));
         let longest = LongestMatch::new(rows);
-        Self { vocab, options, longest, added: Vec::new() }
+        let (added, literal) = (Vec::new(), Vec::new());
+        Self { vocab, options, longest, added, literal, special_tokens: SpecialTokens::Text }
+    }
+
+    /// With another rule for special tokens that a text spells out.
+    pub fn with_special_tokens(self, special_tokens: SpecialTokens) -> Self {
+        Self { special_tokens, ..self }.with_literals()
     }
 
     /// Matches `tokens` literally in a text before anything else. Those that the vocabulary lacks
@@ -106,9 +133,18 @@ impl Tokenizer {
                 _ => missing.push(token.clone()),
             }
         }
-        self.added.sort_by(|a, b| b.0.len().cmp(&a.0.len()).then_with(|| a.cmp(b)));
-        self.added.dedup();
-        (self, missing)
+        sort_longest_first(&mut self.added);
+        (self.with_literals(), missing)
+    }
+
+    fn with_literals(mut self) -> Self {
+        self.literal = self.added.clone();
+        if self.special_tokens == SpecialTokens::Ids {
+            let specials = SPECIAL_TOKENS.map(str::to_owned).into_iter();
+            self.literal.extend(specials.zip(self.vocab.specials().rows()));
+        }
+        sort_longest_first(&mut self.literal);
+        self
     }
 
     /// The vocabulary.
@@ -121,7 +157,7 @@ impl Tokenizer {
         self.options
     }
 
-    /// The tokens that are matched literally, longest first.
+    /// The mask tokens, longest first.
     pub fn added_tokens(&self) -> impl Iterator<Item = &str> {
         self.added.iter().map(|(token, _)| token.as_str())
     }
@@ -130,7 +166,7 @@ impl Tokenizer {
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4);
         let mut splitter = Splitter::default();
-        split_added(text, &self.added, |part, offset, added| match added {
+        split_added(text, &self.literal, |part, offset, added| match added {
             Some(id) => ids.push(id),
             None => splitter.run::<false>(part, offset, &self.options, &mut |word, _| {
                 self.push_pieces(word, &mut ids);
@@ -150,7 +186,7 @@ impl Tokenizer {
     pub fn encode_into(&self, text: &str, encoding: &mut Encoding) {
         encoding.truncate(0, 0);
         let mut splitter = Splitter::default();
-        split_added(text, &self.added, |part, offset, added| match added {
+        split_added(text, &self.literal, |part, offset, added| match added {
             Some(id) => {
                 let covered = (offset, offset + part.len());
                 encoding.add(id, covered, true, num_chars(part.as_bytes()));

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test")]
 
-use bimed_vocab::{SPECIAL_TOKENS, Tokenizer, TokenizerOptions, Vocab, save_tokenizer};
+use bimed_vocab::{
+    SPECIAL_TOKENS, SpecialTokens, Tokenizer, TokenizerOptions, Vocab, save_tokenizer,
+};
 use proptest::prelude::*;
 use std::sync::LazyLock;
 use tokenizers::models::wordpiece::WordPiece;
@@ -119,8 +121,16 @@ fn plain(options: TokenizerOptions) -> Pair {
     (ours, theirs)
 }
 
-/// Through the files that we write, with the corpus's mask tokens.
+/// Through the files that we write, with the corpus's mask tokens; special tokens that a text spells
+/// out are text.
 fn saved(options: TokenizerOptions) -> Pair {
+    let (ours, mut theirs) = saved_with_ids(options);
+    theirs.set_encode_special_tokens(true);
+    (ours.with_special_tokens(SpecialTokens::Text), theirs)
+}
+
+/// The same, where they are ids: Hugging Face's own way.
+fn saved_with_ids(options: TokenizerOptions) -> Pair {
     let dir = tempfile::tempdir().unwrap();
     // Whole syllables beside a tokenizer that takes them apart are refused.
     let is_whole = |token: &&String| !token.contains(|c| ('가'..='힣').contains(&c));
@@ -134,7 +144,7 @@ fn saved(options: TokenizerOptions) -> Pair {
     let theirs = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
     let back = Tokenizer::from_dir(dir.path()).unwrap();
     assert_eq!(back.options(), options);
-    (back, theirs)
+    (back.with_special_tokens(SpecialTokens::Ids), theirs)
 }
 
 static PAIRS: LazyLock<Vec<(&str, Pair)>> = LazyLock::new(|| {
@@ -153,6 +163,8 @@ static PAIRS: LazyLock<Vec<(&str, Pair)>> = LazyLock::new(|| {
             saved(TokenizerOptions { nfc: true, fold: true, ..uncased }),
         ),
         ("saved NFC", saved(TokenizerOptions { nfc: true, ..cased })),
+        ("saved, special tokens as ids", saved_with_ids(TokenizerOptions::default())),
+        ("saved uncased, special tokens as ids", saved_with_ids(uncased)),
     ]
 });
 
@@ -192,6 +204,8 @@ fn ids_agree_on_what_breaks_tokenizers() {
         "😀😀👩‍⚕️",
         "[DATE]에 CT[DATE]상",
         "#hash ##s ### [UNK",
+        "[CLS] 폐렴[SEP]CT[MASK]상 [PAD][UNK] [cls] [MASK",
+        "[[MASK]] [MASK][DATE][CL[SEP]S] [ＭASK] [MA\u{200b}SK]",
         "a\u{300}\u{ad}b",
         "İstanbul ıİ",
         "ﬁbrosis ½ ² ß SS ΑΣ",
@@ -223,11 +237,31 @@ fn ids_agree_on_what_breaks_tokenizers() {
     }
 }
 
+#[test]
+fn a_text_puts_in_special_tokens_only_where_that_is_asked_for() {
+    let vocab = vocab();
+    let (text, _) = Tokenizer::new(vocab, Default::default()).with_added_tokens(&["[DATE]".into()]);
+    let ids = text.clone().with_special_tokens(SpecialTokens::Ids);
+    let tokens = |tokenizer: &Tokenizer, text: &str| -> Vec<String> {
+        let ids = tokenizer.encode(text).into_iter();
+        ids.map(|id| tokenizer.vocab().token(id).to_owned()).collect()
+    };
+    let sample = "폐렴 [MASK][DATE] CT";
+    assert_eq!(tokens(&ids, sample), ["폐렴", "[MASK]", "[DATE]", "CT"]);
+    let found = tokens(&text, sample);
+    assert!(found.contains(&"[DATE]".into()) && !found.contains(&"[MASK]".into()), "{found:?}");
+    assert_eq!(ids.encode_with_words(sample).offsets[1], (7, 13));
+    // Mask tokens that are named later change nothing for the special ones.
+    let again = ids.with_added_tokens(&[]).0;
+    assert_eq!(again.encode("[SEP]"), [again.vocab().specials().sep]);
+    assert_eq!(again.added_tokens().count(), 0);
+}
+
 const PIECES: &[&str] = &[
     "폐렴", "CT", "상", "소견 ", " ", "\n", "lung", "에", "É", "e\u{301}", "\u{301}", "\u{1111}",
-    "\u{1168}", "\u{11b7}", "肺", "豈", "㎎", "℃", "，", "\u{200b}", "\u{3000}", "[DATE]", "[",
-    "]", "#", "##", "😀", "\u{302e}", "\u{323}", "\u{20dd}", "İ", "3", ".", "·", "\u{378}", "ß",
-    "Σ", "µ", "가", "\u{11a8}", "ab", "x",
+    "\u{1168}", "\u{11b7}", "肺", "豈", "㎎", "℃", "，", "\u{200b}", "\u{3000}", "[DATE]",
+    "[MASK]", "[CLS]", "[SEP]", "[UNK]", "[PAD]", "[", "]", "#", "##", "😀", "\u{302e}", "\u{323}",
+    "\u{20dd}", "İ", "3", ".", "·", "\u{378}", "ß", "Σ", "µ", "가", "\u{11a8}", "ab", "x",
 ];
 
 proptest! {
