@@ -63,42 +63,45 @@ impl Growth<'_> {
         let mut merger = Merger::new(self.base, &alphabet, &segments, limits);
         let pruning = self.merge(&mut merger, &segments, config, context)?;
         context.progress.end();
+        let tokens = merger.new_tokens();
+        let summary = self.summary(&merger, &pruning, &alphabet, config);
+        let missing_rows = self.room.total - tokens.len();
+        Ok((tokens, VocabSummary { counts, denied: num_denied, missing_rows, ..summary }))
+    }
+
+    /// What became of the rows.
+    fn summary(
+        &self,
+        merger: &Merger,
+        pruning: &Pruning,
+        alphabet: &Alphabet,
+        config: &VocabConfig,
+    ) -> VocabSummary {
         let unused = Unused::of(&pruning.usage.used, self.base.len(), &alphabet.tokens, config);
-        let rows = merger.symbols.iter().filter(|symbol| symbol.row);
-        let tokens: Vec<String> = rows.map(|symbol| symbol.token.clone()).collect();
-        let (dropped_chars, dropped_char_occurrences) = merger.without_row();
+        let rare = merger.rare_chars();
         let mut rows_by_script = RowsByScript::default();
-        for token in &tokens {
-            *rows_by_script.of(token_script(token)) += 1;
-        }
-        let summary = VocabSummary {
-            counts,
+        let tokens = merger.new_tokens();
+        tokens.iter().for_each(|token| *rows_by_script.of(token_script(token)) += 1);
+        VocabSummary {
             rows: self.base.len() + tokens.len(),
             base_rows: self.base.len(),
-            special_rows: 0,
             rows_by_script,
             alphabet_rows: alphabet.tokens.len(),
-            rare_char_rows: merger.symbols[merger.fixed_rows..][..alphabet.rare.len()]
-                .iter()
-                .filter(|symbol| symbol.row)
-                .count(),
+            rare_char_rows: rare.rows,
             unused_seeded_rows: unused.seeded,
             unused_alphabet_rows: unused.own,
-            dropped_chars,
-            dropped_char_occurrences,
+            dropped_chars: rare.dropped,
+            dropped_char_occurrences: rare.dropped_occurrences,
             unknown_segments: pruning.usage.unknown_segments,
             unknown_segment_occurrences: pruning.usage.unknown_occurrences,
-            denied: num_denied,
             merges: merger.merges,
             lowest_merge_count: merger.lowest_count,
             prune_rounds: pruning.rounds,
             pruned_rows: pruning.pruned,
             dead_rows: pruning.dead,
             refilled: self.room.exceeded_by(merger.rows()),
-            reserved_rows: 0,
-            missing_rows: self.room.total - tokens.len(),
-        };
-        Ok((tokens, summary))
+            ..VocabSummary::default()
+        }
     }
 
     fn check_alphabet(&self, tokens: &[String]) -> Result<()> {

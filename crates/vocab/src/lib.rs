@@ -23,6 +23,7 @@ mod longest;
 mod merge;
 mod normalize;
 mod options;
+mod pairs;
 mod pieces;
 mod private_words;
 mod provenance;

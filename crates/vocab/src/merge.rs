@@ -13,13 +13,12 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use crate::Result;
 use crate::alphabet::Alphabet;
 use crate::longest::LongestMatch;
+use crate::pairs::{Neighbours, Pair, PairInfo, Segment};
 use crate::pieces::{surface, token_script};
 use crate::room::{Room, pool};
 use crate::script::Script;
 use crate::vocabulary::CONTINUATION;
 use crate::word_counts::WordCounts;
-
-type Pair = (u32, u32);
 
 /// A symbol of the merge table: a token, or what was one.
 #[derive(Debug, Clone)]
@@ -40,71 +39,6 @@ pub(crate) struct Limits {
     pub(crate) max_digits: usize,
     /// Texts, without `##`, that no merge may make.
     pub(crate) denied: FxHashSet<String>,
-}
-
-#[derive(Debug, Default)]
-struct PairInfo {
-    count: u64,
-    /// Segments that hold or held the pair.
-    segments: Vec<u32>,
-}
-
-impl PairInfo {
-    fn add(&mut self, count: u64, segment: u32) {
-        self.count += count;
-        if self.segments.last() != Some(&segment) {
-            self.segments.push(segment);
-        }
-    }
-
-    fn append(&mut self, other: Self) {
-        self.count += other.count;
-        if self.segments.is_empty() {
-            self.segments = other.segments;
-        } else {
-            self.segments.extend(other.segments);
-        }
-    }
-}
-
-/// The symbols that stand on one side of a merged pair.
-#[derive(Debug, Default)]
-struct Neighbours {
-    /// By symbol.
-    found: Vec<PairInfo>,
-    symbols: Vec<u32>,
-}
-
-impl Neighbours {
-    fn add(&mut self, symbol: u32, count: u64, segment: u32) {
-        let at = symbol as usize;
-        if at >= self.found.len() {
-            self.found.resize_with(at + 1, PairInfo::default);
-        }
-        if self.found[at].count == 0 {
-            self.symbols.push(symbol);
-        }
-        self.found[at].add(count, segment);
-    }
-
-    fn drain(&mut self) -> impl Iterator<Item = (u32, PairInfo)> {
-        let found = &mut self.found;
-        self.symbols.drain(..).map(|symbol| (symbol, std::mem::take(&mut found[symbol as usize])))
-    }
-}
-
-/// A segment: a stretch of the symbols, and how often it occurs.
-#[derive(Debug, Clone, Copy)]
-struct Segment {
-    count: u64,
-    from: u32,
-    len: u32,
-}
-
-impl Segment {
-    fn of(self, symbols: &[u32]) -> &[u32] {
-        &symbols[self.from as usize..(self.from + self.len) as usize]
-    }
 }
 
 /// The state of the merges.
@@ -426,9 +360,31 @@ impl Merger {
         self.rare.retain(|(_, id)| !tokens.contains(id));
     }
 
-    /// The rare characters without a row: how many, and their occurrences.
-    pub(crate) fn without_row(&self) -> (u64, u64) {
-        let left = self.rare.iter().filter(|(_, id)| !self.symbols[*id as usize].row);
-        left.fold((0, 0), |(chars, occurrences), (count, _)| (chars + 1, occurrences + count))
+    /// The tokens of the new rows: the alphabet, rare characters, then merges in their order.
+    pub(crate) fn new_tokens(&self) -> Vec<String> {
+        let rows = self.symbols.iter().filter(|symbol| symbol.row);
+        rows.map(|symbol| symbol.token.clone()).collect()
     }
+
+    /// What became of the rare characters.
+    pub(crate) fn rare_chars(&self) -> RareChars {
+        let mut found = RareChars::default();
+        for (count, id) in &self.rare {
+            if self.symbols[*id as usize].row {
+                found.rows += 1;
+            } else {
+                found.dropped += 1;
+                found.dropped_occurrences += count;
+            }
+        }
+        found
+    }
+}
+
+/// Rare characters: those with a row, and those that got none; pruned ones are neither.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct RareChars {
+    pub(crate) rows: usize,
+    pub(crate) dropped: u64,
+    pub(crate) dropped_occurrences: u64,
 }

@@ -7,7 +7,7 @@ use crate::pieces::RowsByScript;
 use crate::room::Refilled;
 
 /// What was done to make a vocabulary.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct VocabSummary {
     /// What was read.
     pub counts: CountSummary,
