@@ -1,6 +1,6 @@
 """How much of Hangul documents is recovered, beside pyhwp.
 
-    pip install pyhwp==0.1b15 setuptools pyarrow==22.0.0
+    pip install pyhwp==0.1b15 six==1.17.0 pyarrow==22.0.0
     cargo build --release -p bimed-cli --features parquet
     python3 scripts/check_hwp.py target/release/bimed FOLDER WORK
 
