@@ -24,6 +24,10 @@ test:
 devices device="cuda":
     cargo check --release -p bimed-cli --no-default-features --features flex,{{device}}
 
+# CubeCL's kernels on software Vulkan (mesa-vulkan-drivers, libvulkan1)
+kernels:
+    .ci/gpu-software
+
 # Licences, advisories and sources of the dependencies
 deny:
     cargo deny --locked check

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor};
 
-use bimed_ops::CrossEntropy;
+use bimed_ops::{CrossEntropy, RowIndex};
 
 use crate::{BertConfig, LayerNorm, Linear, Pass, site};
 
@@ -21,13 +21,8 @@ impl BertPooler {
     }
 
     /// # Shapes
-    /// `hidden`: `[tokens, hidden]`, `first_tokens`: `[samples]` → `[samples, hidden]`
-    pub fn forward(
-        &self,
-        hidden: Tensor<2>,
-        first_tokens: Tensor<1, Int>,
-        pass: Pass<'_>,
-    ) -> Tensor<2> {
+    /// `hidden`: `[tokens, hidden]`, `samples` first tokens → `[samples, hidden]`
+    pub fn forward(&self, hidden: Tensor<2>, first_tokens: &RowIndex, pass: Pass<'_>) -> Tensor<2> {
         self.dense.forward(pass.ops.gather_rows(hidden, first_tokens), pass).tanh()
     }
 }
@@ -57,11 +52,11 @@ impl MaskedLanguageModelHead {
     /// The decoder's input of the rows `masked_rows`.
     ///
     /// # Shapes
-    /// `hidden`: `[tokens, hidden]`, `masked_rows`: `[masked]` → `[masked, hidden]`
+    /// `hidden`: `[tokens, hidden]`, `masked` rows → `[masked, hidden]`
     pub fn transform(
         &self,
         hidden: Tensor<2>,
-        masked_rows: Tensor<1, Int>,
+        masked_rows: &RowIndex,
         pass: Pass<'_>,
     ) -> Tensor<2> {
         let rows = pass.ops.gather_rows(hidden, masked_rows);

@@ -1,8 +1,8 @@
 //! Whole models.
 
-use bimed_ops::{Packing, TokenIds};
+use bimed_ops::{Packing, RowIndex, TokenIds};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::{
     BertConfig, BertEmbeddings, BertEncoder, BertPooler, Classifier, MaskedLanguageModelHead,
@@ -92,12 +92,12 @@ impl BertForSequence {
     /// One row of outputs a sample.
     ///
     /// # Shapes
-    /// `tokens` ids, `first_tokens`: `[samples]` → `[samples, labels]`
+    /// `tokens` ids, `samples` first tokens → `[samples, labels]`
     pub fn forward(
         &self,
         ids: &TokenIds,
         packing: &Packing,
-        first_tokens: Tensor<1, Int>,
+        first_tokens: &RowIndex,
         pass: Pass<'_>,
     ) -> Tensor<2> {
         let hidden = self.bert.forward(ids, packing, pass);

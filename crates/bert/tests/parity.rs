@@ -17,7 +17,9 @@ use bimed_bert::{
     to_weights,
 };
 use bimed_checkpoint::{HostTensor, Weights};
-use bimed_ops::{BertOps, DeviceKind, FusedCpu, Mixed, Packing, Precision, Reference, TokenIds};
+use bimed_ops::{
+    BertOps, DeviceKind, FusedCpu, Mixed, Packing, Precision, Reference, RowIndex, TokenIds,
+};
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
 /// An implementation of the operations, on a device.
@@ -191,11 +193,12 @@ fn check_forward(side: Side) {
         differences.push((name, largest_difference(hidden.clone(), &batch, get(name))));
     });
     let all: Vec<i32> = (0..batch.packing.tokens() as i32).collect();
-    let rows = model.predictions.transform(hidden.clone(), ints(&all, &device), pass);
+    let rows = model.predictions.transform(hidden.clone(), &RowIndex::upload(&all, &device), pass);
     let rows = rows.cast(FloatDType::F32);
     let logits = model.predictions.logits(rows, model.decoder());
     differences.push(("logits", largest_difference(logits, &batch, get("prediction_logits"))));
-    let pooled = model.bert.pooler.forward(hidden, ints(&batch.first_tokens, &device), pass);
+    let pooled =
+        model.bert.pooler.forward(hidden, &RowIndex::upload(&batch.first_tokens, &device), pass);
     let pooled = elements(pooled);
     let expected = PLACES.iter().flat_map(|place| get("pooler").row(place.0));
     let difference = pooled.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -217,13 +220,14 @@ fn check_gradients(side: Side) {
     let (model, batch) = (model(&device), batch(&golden, &device));
     let pass = Pass::evaluate(ops);
     let hidden = model.bert.forward(&batch.ids, &batch.packing, pass);
-    let masked = ints(&batch.masked_rows, &device);
-    let rows = model.predictions.transform(hidden.clone(), masked, pass);
+    let masked = RowIndex::upload(&batch.masked_rows, &device);
+    let rows = model.predictions.transform(hidden.clone(), &masked, pass);
     let ones = |n: usize| Tensor::<1>::ones([n], &device);
     let labels = ints(&batch.labels, &device);
     let count = batch.labels.len();
     let mlm = model.predictions.loss(rows, model.decoder(), labels, ones(count), pass);
-    let pooled = model.bert.pooler.forward(hidden, ints(&batch.first_tokens, &device), pass);
+    let pooled =
+        model.bert.pooler.forward(hidden, &RowIndex::upload(&batch.first_tokens, &device), pass);
     let labels = ints(&batch.next_sentence, &device);
     let nsp = model.seq_relationship.loss(pooled, labels, ones(PLACES.len()), pass);
     let loss = mlm.loss_sum / count as f64 + nsp.loss_sum / PLACES.len() as f64;

@@ -4,8 +4,8 @@
 
 use bimed_bert::{BertConfig, BertForPreTraining, Pass, fill_missing, load_weights, to_host};
 use bimed_checkpoint::{Row, RowMap, Weights, apply_row_map};
-use bimed_ops::{BertOps, FusedCpu, Packing, Reference, TokenIds};
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use bimed_ops::{BertOps, FusedCpu, Packing, Reference, RowIndex, TokenIds};
+use burn::tensor::Device;
 
 const ROWS: usize = 40;
 /// [CLS], two words, [MASK], [SEP] of the old vocabulary.
@@ -31,8 +31,8 @@ fn logits(weights: &Weights, ids: &[i32], ops: &dyn BertOps, device: &Device) ->
     let packing = Packing::upload(1, IDS.len(), vec![(0, IDS.len())], device);
     let pass = Pass::evaluate(ops);
     let hidden = model.bert.forward(&ids, &packing, pass);
-    let all = TensorData::new(positions, [IDS.len()]);
-    let rows = model.predictions.transform(hidden, Tensor::<1, Int>::from_data(all, device), pass);
+    let all = RowIndex::upload(&positions, device);
+    let rows = model.predictions.transform(hidden, &all, pass);
     let logits = model.predictions.logits(rows, model.decoder());
     let elements = logits.dims().iter().product::<usize>();
     to_host(logits.inner().reshape([elements]))

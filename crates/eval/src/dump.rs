@@ -8,10 +8,10 @@ use std::path::Path;
 
 use bimed_bert::{Pass, to_host};
 use bimed_checkpoint::{HostTensor, Part, Weights, write_safetensors};
-use bimed_ops::BertOps;
+use bimed_ops::{BertOps, RowIndex};
 use bimed_train::{BatchCapacity, PackedBatch, Sample};
 use bimed_vocab::SpecialTokens;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 
 use crate::embed::single;
 use crate::{EvalModel, Result};
@@ -53,7 +53,7 @@ pub fn reference_dump(
         let hidden = network.bert.forward(&batch.ids, &batch.packing, pass);
         dump.insert(format!("hidden.{number}"), host(hidden.clone()));
         if model.has(Part::Pooler) {
-            let pooled = network.bert.pooler.forward(hidden.clone(), batch.first_tokens, pass);
+            let pooled = network.bert.pooler.forward(hidden.clone(), &batch.first_tokens, pass);
             let mut pooled = host(pooled);
             pooled.shape.remove(0);
             dump.insert(format!("pooler.{number}"), pooled);
@@ -61,9 +61,8 @@ pub fn reference_dump(
         if model.has(Part::MlmHead) {
             let positions = length.min(LOGIT_POSITIONS);
             let rows: Vec<i32> = (0..positions as i32).collect();
-            let rows: Tensor<1, Int> =
-                Tensor::from_data(TensorData::new(rows, [positions]), device);
-            let rows = network.predictions.transform(hidden, rows, pass);
+            let rows = RowIndex::upload(&rows, device);
+            let rows = network.predictions.transform(hidden, &rows, pass);
             let logits = network.predictions.logits(rows, network.decoder());
             dump.insert(format!("logits.{number}"), host(logits));
         }

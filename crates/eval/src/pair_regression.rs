@@ -171,7 +171,7 @@ impl PairRegression<'_> {
         {
             context.cancel.check()?;
             let on_device = batch.upload(self.device);
-            let first_tokens = on_device.first_tokens;
+            let first_tokens = &on_device.first_tokens;
             let pass = Pass::evaluate(self.ops);
             let output = model.forward(&on_device.ids, &on_device.packing, first_tokens, pass);
             for (item, answer) in items.iter().zip(to_host(output.reshape([items.len()]))) {
@@ -396,7 +396,7 @@ fn squared_errors(
 ) -> Tensor<1> {
     let on_device = batch.batch.upload(device);
     let hidden = model.bert.forward(&on_device.ids, &on_device.packing, body);
-    let pooled = model.bert.pooler.forward(hidden, on_device.first_tokens, body);
+    let pooled = model.bert.pooler.forward(hidden, &on_device.first_tokens, body);
     let answers = model.classifier.forward(pooled, head).reshape([targets.len()]);
     let targets: Tensor<1> =
         Tensor::from_data(TensorData::new(targets.to_vec(), [targets.len()]), device);

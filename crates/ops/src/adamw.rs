@@ -39,6 +39,44 @@ impl AdamWParameters {
     }
 }
 
+/// The scalars of a step, in f32.
+#[cfg(any(feature = "flex", feature = "gpu"))]
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scalars {
+    /// What the gradient is multiplied by.
+    pub(crate) gradient_scale: f32,
+    /// The decay of the two means.
+    pub(crate) betas: [f32; 2],
+    /// `1 − β`, rounded once: `1 − 0.999` in f32 is off by 5e-5.
+    pub(crate) complements: [f32; 2],
+    /// Added to the corrected root.
+    pub(crate) epsilon: f32,
+    /// `1 / √(1 − β₂ᵗ)`.
+    pub(crate) root_correction: f32,
+    /// `rate / (1 − β₁ᵗ)`.
+    pub(crate) step_size: f32,
+    /// `1 − rate · decay`.
+    pub(crate) kept: f32,
+}
+
+#[cfg(any(feature = "flex", feature = "gpu"))]
+impl AdamWParameters {
+    /// The same in f32, as kernels take them.
+    pub(crate) fn scalars(&self, gradient_scale: f32) -> Scalars {
+        let [beta_1, beta_2] = self.betas;
+        let (correction_1, correction_2) = self.corrections();
+        Scalars {
+            gradient_scale,
+            betas: [beta_1 as f32, beta_2 as f32],
+            complements: [(1.0 - beta_1) as f32, (1.0 - beta_2) as f32],
+            epsilon: self.epsilon as f32,
+            root_correction: (1.0 / correction_2.sqrt()) as f32,
+            step_size: (self.learning_rate / correction_1) as f32,
+            kept: (1.0 - self.learning_rate * self.weight_decay) as f32,
+        }
+    }
+}
+
 pub(crate) fn adamw_step(
     state: AdamWState,
     gradient: Tensor<1>,

@@ -163,19 +163,3 @@ impl BertOps for FusedCpu {
         Tensor::from_data(TensorData::new(vec![norm], [1]), &gradients[0].device())
     }
 }
-
-impl AdamWParameters {
-    fn scalars(&self, gradient_scale: f32) -> optimizer::Scalars {
-        let [beta_1, beta_2] = self.betas;
-        let (correction_1, correction_2) = self.corrections();
-        optimizer::Scalars {
-            gradient_scale,
-            betas: [beta_1 as f32, beta_2 as f32],
-            complements: [(1.0 - beta_1) as f32, (1.0 - beta_2) as f32],
-            epsilon: self.epsilon as f32,
-            root_correction: (1.0 / correction_2.sqrt()) as f32,
-            step_size: (self.learning_rate / correction_1) as f32,
-            kept: (1.0 - self.learning_rate * self.weight_decay) as f32,
-        }
-    }
-}

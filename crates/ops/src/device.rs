@@ -4,7 +4,7 @@ mod probe;
 
 use burn::tensor::Device;
 
-use crate::{BertOps, Mixed, Reference};
+use crate::BertOps;
 
 /// A device by name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -115,17 +115,22 @@ impl DeviceKind {
         match self {
             #[cfg(feature = "flex")]
             Self::Cpu => &crate::FusedCpu,
-            _ => &Reference,
+            #[cfg(feature = "gpu")]
+            Self::Cuda(_) | Self::Wgpu => &crate::FusedCube { activations: Precision::F32 },
+            #[cfg(not(all(feature = "flex", feature = "gpu")))]
+            _ => &crate::Reference,
         }
     }
 
     /// [`Self::ops`] in `wanted`, or in f32 where `device` does not compute it in hardware; what it
     /// came to is [`BertOps::activations`].
     pub fn ops_in(self, device: &Device, wanted: Precision) -> &'static dyn BertOps {
-        match (self, wanted) {
-            (Self::Cuda(_) | Self::Wgpu, Precision::Bf16) if probe::has_bf16(device) => &Mixed,
-            _ => self.ops(),
+        #[cfg(feature = "gpu")]
+        if self != Self::Cpu && wanted == Precision::Bf16 && probe::has_bf16(device) {
+            return &crate::FusedCube { activations: Precision::Bf16 };
         }
+        let _ = (device, wanted);
+        self.ops()
     }
 
     /// What `device` is: its name, what its kernels are compiled for, and whether it has bf16 units.
@@ -157,6 +162,11 @@ impl DeviceKind {
             Self::Wgpu => Err(DeviceError::NotBuilt { device: "wgpu" }),
         }
     }
+}
+
+/// Whether `device` is one of CubeCL's, and so computes by the kernels of `cube`.
+pub(crate) fn is_cubecl(device: &Device) -> bool {
+    cfg!(feature = "gpu") && DeviceKind::describe(&device.clone().inner()).is_some()
 }
 
 #[cfg(test)]

@@ -1,8 +1,14 @@
 //! The indices of a packed batch, on the device.
+//!
+//! The processor takes the host's arrays; CubeCL's kernels take bounds and orders, which are uploaded
+//! with the rest where there are such kernels; the reference takes a visibility matrix, which is made
+//! when it is first asked for.
 
 use std::sync::{Arc, OnceLock};
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use crate::device::is_cubecl;
 
 /// What each token is, on the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -10,6 +16,35 @@ pub(crate) struct HostIds {
     pub(crate) ids: Vec<i32>,
     pub(crate) positions: Vec<i32>,
     pub(crate) types: Vec<i32>,
+}
+
+fn upload(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}
+
+/// The indices of `values` sorted by (value, index): what a gradient is summed over, in order.
+///
+/// # Panics
+/// On a negative value.
+fn order_of(values: &[i32]) -> Vec<i32> {
+    #[expect(clippy::expect_used, reason = "rows of a table are not negative")]
+    let row = |value: i32| usize::try_from(value).expect("a row of a table");
+    let rows = values.iter().map(|&value| row(value) + 1).max().unwrap_or(0);
+    let mut next = vec![0usize; rows + 1];
+    for &value in values {
+        next[row(value) + 1] += 1;
+    }
+    for row in 1..next.len() {
+        next[row] += next[row - 1];
+    }
+    let mut order = vec![0; values.len()];
+    for (index, &value) in values.iter().enumerate() {
+        let place = &mut next[row(value)];
+        order[*place] = index as i32;
+        *place += 1;
+    }
+    order
 }
 
 /// What each token is.
@@ -21,24 +56,61 @@ pub struct TokenIds {
     pub positions: Tensor<1, Int>,
     /// 0 for the first segment of a pair, 1 for the second, `[tokens]`.
     pub types: Tensor<1, Int>,
-    /// The same, for operations on the processor.
-    #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "read on the processor"))]
+    /// The same, on the host.
     pub(crate) host: Arc<HostIds>,
+    orders: Arc<OnceLock<[Tensor<1, Int>; 3]>>,
 }
 
 impl TokenIds {
     /// Uploads host arrays of one length.
     pub fn upload(ids: &[i32], positions: &[i32], types: &[i32], device: &Device) -> Self {
-        let upload = |values: &[i32]| {
-            Tensor::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
-        };
         let host = HostIds { ids: ids.into(), positions: positions.into(), types: types.into() };
-        Self {
-            ids: upload(ids),
-            positions: upload(positions),
-            types: upload(types),
+        let uploaded = Self {
+            ids: upload(host.ids.clone(), device),
+            positions: upload(host.positions.clone(), device),
+            types: upload(host.types.clone(), device),
             host: Arc::new(host),
+            orders: Arc::default(),
+        };
+        if is_cubecl(device) {
+            uploaded.orders();
         }
+        uploaded
+    }
+
+    /// The tokens sorted by id, by position and by type, `[tokens]` each.
+    pub(crate) fn orders(&self) -> [Tensor<1, Int>; 3] {
+        let HostIds { ids, positions, types } = &*self.host;
+        let device = self.ids.device();
+        let make = || [ids, positions, types].map(|values| upload(order_of(values), &device));
+        self.orders.get_or_init(make).clone()
+    }
+}
+
+/// Rows to gather.
+#[derive(Debug, Clone)]
+pub struct RowIndex {
+    /// The rows, `[n]`; one may come several times.
+    pub rows: Tensor<1, Int>,
+    host: Arc<Vec<i32>>,
+    order: Arc<OnceLock<Tensor<1, Int>>>,
+}
+
+impl RowIndex {
+    /// Uploads a host array.
+    pub fn upload(rows: &[i32], device: &Device) -> Self {
+        let host = Arc::new(rows.to_vec());
+        let uploaded = Self { rows: upload(rows.to_vec(), device), host, order: Arc::default() };
+        if is_cubecl(device) {
+            uploaded.order();
+        }
+        uploaded
+    }
+
+    /// The places sorted by row, `[n]`.
+    pub(crate) fn order(&self) -> Tensor<1, Int> {
+        let make = || upload(order_of(&self.host), &self.rows.device());
+        self.order.get_or_init(make).clone()
     }
 }
 
@@ -55,6 +127,7 @@ pub struct Packing {
     pub samples: Vec<(usize, usize)>,
     device: Device,
     visibility: Arc<OnceLock<Tensor<4>>>,
+    bounds: Arc<OnceLock<[Tensor<1, Int>; 2]>>,
 }
 
 /// What a score gets that must not count: far below any real score, and finite, so that a padding
@@ -82,7 +155,18 @@ impl Packing {
                 *is_taken = true;
             }
         }
-        Self { bins, bin_length, samples, device: device.clone(), visibility: Arc::default() }
+        let uploaded = Self {
+            bins,
+            bin_length,
+            samples,
+            device: device.clone(),
+            visibility: Arc::default(),
+            bounds: Arc::default(),
+        };
+        if is_cubecl(device) {
+            uploaded.bounds();
+        }
+        uploaded
     }
 
     /// The number of tokens, padding included.
@@ -118,5 +202,31 @@ impl Packing {
         }
         let bias = TensorData::new(bias, [self.bins, 1, length, length]);
         Tensor::from_data(bias, &self.device)
+    }
+
+    /// For each token, the places within its bin between which its sample lies, `[tokens]` each; a
+    /// token of padding has none.
+    pub(crate) fn bounds(&self) -> [Tensor<1, Int>; 2] {
+        let make = || {
+            let [mut starts, mut ends] = [vec![0; self.tokens()], vec![0; self.tokens()]];
+            for &(start, length) in &self.samples {
+                let place = start % self.bin_length;
+                starts[start..start + length].fill(place as i32);
+                ends[start..start + length].fill((place + length) as i32);
+            }
+            [starts, ends].map(|values| upload(values, &self.device))
+        };
+        self.bounds.get_or_init(make).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_go_by_value_and_then_by_place() {
+        assert_eq!(order_of(&[5, 2, 5, 9, 2]), [1, 4, 0, 2, 3]);
+        assert_eq!(order_of(&[]), [0i32; 0]);
     }
 }

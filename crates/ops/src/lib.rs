@@ -13,12 +13,15 @@ mod adamw;
 mod attention;
 #[cfg(feature = "flex")]
 mod cpu;
+#[cfg(feature = "gpu")]
+mod cube;
 mod device;
 mod dropout;
 mod entropy;
 mod fault;
 mod ids;
 mod mixed;
+mod profile;
 mod record;
 mod reference;
 mod tuning;
@@ -26,12 +29,15 @@ mod tuning;
 pub use adamw::{AdamWParameters, AdamWState};
 #[cfg(feature = "flex")]
 pub use cpu::FusedCpu;
+#[cfg(feature = "gpu")]
+pub use cube::FusedCube;
 pub use device::{DeviceError, DeviceKind, Precision};
 pub use dropout::{Dropout, philox4x32};
 pub use entropy::CrossEntropy;
 pub use fault::{DeviceFault, out_of_memory_is_an_error};
-pub use ids::{Packing, TokenIds};
+pub use ids::{Packing, RowIndex, TokenIds};
 pub use mixed::Mixed;
+pub use profile::{KernelTime, profile};
 pub use reference::Reference;
 pub use tuning::{Tuning, TuningError};
 
@@ -149,9 +155,9 @@ pub trait BertOps: std::fmt::Debug + Send + Sync {
     /// Rows of `input`, whose gradient adds up in the order of the rows.
     ///
     /// # Shapes
-    /// `input`: `[tokens, hidden]`, `rows`: `[n]` → `[n, hidden]`
-    fn gather_rows(&self, input: Tensor<2>, rows: Tensor<1, Int>) -> Tensor<2> {
-        input.select(0, rows)
+    /// `input`: `[tokens, hidden]`, `n` rows → `[n, hidden]`
+    fn gather_rows(&self, input: Tensor<2>, rows: &RowIndex) -> Tensor<2> {
+        input.select(0, rows.rows.clone())
     }
 
     /// The decoder and its cross-entropy: `Σ weight · −log softmax(rows · decoderᵀ + bias)[label]`.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 
-use crate::DeviceKind;
+use crate::device::is_cubecl;
 
 /// Choices that cannot be written or read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +34,7 @@ impl Tuning {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(device: &Device, file: &Path) -> Result<(), TuningError> {
-        if !chooses(device) {
+        if !is_cubecl(device) {
             return Ok(());
         }
         kept::save(file).map_err(|reason| TuningError { path: file.into(), reason })
@@ -47,7 +47,7 @@ impl Tuning {
     /// # Errors
     /// When the file is not one of [`Self::save`].
     pub fn resume(device: &Device, file: &Path, run: &str) -> Result<Option<Self>, TuningError> {
-        if !chooses(device) || !file.exists() {
+        if !is_cubecl(device) || !file.exists() {
             return Ok(None);
         }
         let before = kept::resume(file, &format!("bimed-{run}"));
@@ -61,10 +61,6 @@ impl Drop for Tuning {
     fn drop(&mut self) {
         kept::go_back(&self.before);
     }
-}
-
-fn chooses(device: &Device) -> bool {
-    DeviceKind::describe(device).is_some()
 }
 
 /// CubeCL's databases.

@@ -2,11 +2,12 @@
 //!
 //! `cargo run --release --workspace --example throughput -- [--device cpu] [--precision f32]
 //! [--layers 6 --hidden 384 --heads 12 --vocab 30522 --bins 16 --length 128 --steps 5 --warmup 1]
-//! [--reference] [--whole] [--peak-tflops 989] [--json FILE]`
+//! [--reference] [--whole] [--profile] [--peak-tflops 989] [--json FILE]`
 //!
 //! Random ids in full bins, several samples a bin (`--whole`: one), dropout 0.1, 15 % masked, AdamW,
 //! clipping at 1. The first step's duration, which compiles and tunes kernels on a GPU, is shown apart.
-//! `--reference` lets the composed operations take turns with the fused ones.
+//! `--reference` lets the composed operations take turns with the fused ones; `--profile` takes one more
+//! step and gives each kernel's time on a GPU.
 
 #![allow(clippy::print_stderr, clippy::expect_used, reason = "an example prints what it finds")]
 
@@ -18,7 +19,9 @@ use bimed_bert::{
     to_host,
 };
 use bimed_checkpoint::Weights;
-use bimed_ops::{BertOps, DeviceKind, Precision, Reference, philox4x32};
+use bimed_ops::{
+    BertOps, DeviceKind, KernelTime, Mixed, Precision, Reference, philox4x32, profile,
+};
 use bimed_train::{AdamW, BatchCapacity, Masked, OptimizerConfig, PackedBatch, Sample};
 use burn::tensor::Device;
 use serde_json::{Value, json};
@@ -115,6 +118,7 @@ struct Run {
     times: Vec<f64>,
     loss: f32,
     bytes: u64,
+    kernels: Vec<KernelTime>,
 }
 
 impl Run {
@@ -124,7 +128,7 @@ impl Run {
         let on_device = batch.upload(device);
         let pass = Pass::train(self.ops, Counters { seed: 1, step: step as u64, first_row: 0 });
         let hidden = model.bert.forward(&on_device.ids, &on_device.packing, pass);
-        let rows = model.predictions.transform(hidden, on_device.masked_rows, pass);
+        let rows = model.predictions.transform(hidden, &on_device.masked_rows, pass);
         let (labels, weights) = (on_device.labels, on_device.label_weights);
         let entropy = model.predictions.loss(rows, model.decoder(), labels, weights, pass);
         let loss = entropy.loss_sum / batch.num_masked as f64;
@@ -159,12 +163,31 @@ impl Run {
             self.first,
             self.loss,
         );
+        let kernel = |time: &KernelTime| {
+            let microseconds = (time.seconds * 1e6).round();
+            eprintln!("  {microseconds:9.0} us {:5} x {}", time.launches, time.kernel);
+            json!({ "kernel": time.kernel, "microseconds": microseconds, "launches": time.launches })
+        };
+        let kernels: Vec<Value> = self.kernels.iter().take(40).map(kernel).collect();
         json!({
             "form": self.ops.name(), "tokens_per_second": tokens as f64 / median,
             "seconds": median, "fastest": self.times[0], "first_step_seconds": self.first,
             "slowest": self.times[self.times.len() - 1], "loss": self.loss, "tflops": tflops,
-            "mfu": tflops / peak_tflops, "peak_gib": gib,
+            "mfu": tflops / peak_tflops, "peak_gib": gib, "kernels": kernels,
         })
+    }
+}
+
+fn config_of(options: &Options, length: usize) -> BertConfig {
+    let hidden = options.number("hidden", 384);
+    BertConfig {
+        vocab_size: options.number("vocab", 30_522),
+        hidden_size: hidden,
+        num_hidden_layers: options.number("layers", 6),
+        num_attention_heads: options.number("heads", 12),
+        intermediate_size: 4 * hidden,
+        max_position_embeddings: length,
+        ..BertConfig::default()
     }
 }
 
@@ -179,23 +202,15 @@ fn main() {
     let inner = kind.open().unwrap_or_else(|error| panic!("{error}"));
     let ops = kind.ops_in(&inner, wanted);
     let device = inner.autodiff();
-    let hidden = options.number("hidden", 384);
     let (bins, length) = (options.number("bins", 16), options.number("length", 128));
-    let config = BertConfig {
-        vocab_size: options.number("vocab", 30_522),
-        hidden_size: hidden,
-        num_hidden_layers: options.number("layers", 6),
-        num_attention_heads: options.number("heads", 12),
-        intermediate_size: 4 * hidden,
-        max_position_embeddings: length,
-        ..BertConfig::default()
-    };
+    let config = config_of(&options, length);
     let mut weights = Weights::default();
     let zeros = BertForPreTraining::zeros(&config, &device);
     fill_missing(&zeros, &mut weights, 0.02, 1);
     let model = load_weights(zeros, &weights).expect("the weights were made for it");
     let batch = batch(config.vocab_size, bins, length, options.has("whole"));
     let implementations = match options.has("reference") {
+        true if ops.activations() == Precision::Bf16 => vec![ops, &Mixed],
         true => vec![ops, &Reference],
         false => vec![ops],
     };
@@ -207,11 +222,18 @@ fn main() {
         times: Vec::new(),
         loss: 0.0,
         bytes: 0,
+        kernels: Vec::new(),
     };
     let mut runs: Vec<Run> = implementations.into_iter().map(run).collect();
     let warmup = options.number("warmup", 1).max(1);
     for step in 0..warmup + options.number("steps", 5) {
         runs.iter_mut().for_each(|run| run.step(&batch, &device, step, warmup));
+    }
+    if options.has("profile") {
+        for run in &mut runs {
+            let step = || run.step(&batch, &device, 1, usize::MAX);
+            run.kernels = profile(&device.clone().inner(), step).1;
+        }
     }
     let peak: f64 = options.text("peak-tflops", "989").parse().expect("a number");
     let flops = flops(&config, &batch);

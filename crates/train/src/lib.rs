@@ -26,7 +26,7 @@ pub use checkpoint::{
 pub use config::{
     Decay, Fault, HeadConfig, Length, OptimizerConfig, Precision, PretrainConfig, ScheduleConfig,
 };
-pub use data::batch::{BatchCapacity, DeviceBatch, IdSegments, PackedBatch, Sample};
+pub use data::batch::{BatchCapacity, DeviceBatch, PackedBatch, Sample};
 pub use data::loader::{Cursor, Loader, StepData};
 pub use data::masking::{MaskVocabulary, Masked, num_predicted};
 pub use data::packing::{BinCapacity, EpochPlan, plan_epoch};

@@ -219,14 +219,14 @@ impl Trainer<'_> {
         };
         let hidden = model.bert.forward(&batch.ids, &batch.packing, body);
         let head = &model.predictions;
-        let rows = head.transform(hidden.clone(), batch.masked_rows, body);
+        let rows = head.transform(hidden.clone(), &batch.masked_rows, body);
         let (labels, weights) = (batch.labels, batch.label_weights);
         let entropy = head.loss(rows, model.decoder(), labels, weights.clone(), body);
         add(&mut meter.loss, entropy.loss_sum.clone().inner());
         add(&mut meter.correct, (entropy.correct * weights.inner()).sum());
         let mut loss = entropy.loss_sum / predictions.max(1) as f64;
         if self.config.next_sentence && samples > 0 {
-            let pooled = model.bert.pooler.forward(hidden, batch.first_tokens, body);
+            let pooled = model.bert.pooler.forward(hidden, &batch.first_tokens, body);
             let (labels, weights) = (batch.sample_labels, batch.sample_weights);
             let entropy = model.seq_relationship.loss(pooled, labels, weights, body);
             add(&mut meter.next_sentence, entropy.loss_sum.clone().inner());

@@ -31,7 +31,7 @@ pub fn validate(
             let on_device = batch.upload(&device);
             let pass = Pass::evaluate(ops);
             let hidden = model.bert.forward(&on_device.ids, &on_device.packing, pass);
-            let rows = model.predictions.transform(hidden, on_device.masked_rows, pass);
+            let rows = model.predictions.transform(hidden, &on_device.masked_rows, pass);
             let (labels, weights) = (on_device.labels, on_device.label_weights);
             let entropy = model.predictions.loss(rows, model.decoder(), labels, weights, pass);
             let kept = batch.num_masked;

@@ -69,10 +69,10 @@ fn check(ops: &dyn BertOps) {
         let on_device = batch.upload(&device);
         let pass = Pass::evaluate(ops);
         let hidden = model.bert.forward(&on_device.ids, &on_device.packing, pass);
-        let rows = model.predictions.transform(hidden.clone(), on_device.masked_rows, pass);
+        let rows = model.predictions.transform(hidden.clone(), &on_device.masked_rows, pass);
         let (labels, weights) = (on_device.labels, on_device.label_weights);
         let mlm = model.predictions.loss(rows, model.decoder(), labels, weights, pass);
-        let pooled = model.bert.pooler.forward(hidden, on_device.first_tokens, pass);
+        let pooled = model.bert.pooler.forward(hidden, &on_device.first_tokens, pass);
         let (labels, weights) = (on_device.sample_labels, on_device.sample_weights);
         let nsp = model.seq_relationship.loss(pooled, labels, weights, pass);
         let loss = mlm.loss_sum / batch.num_masked as f64 + nsp.loss_sum / 4.0;

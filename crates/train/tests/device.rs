@@ -226,7 +226,8 @@ fn batches_that_are_uploaded_ahead_are_those_uploaded_when_asked_for() {
         let uploaded = data.batches.iter().map(|batch| batch.upload(&device));
         uploaded
             .flat_map(|batch| {
-                let ids = [batch.ids.ids, batch.ids.positions, batch.masked_rows, batch.labels];
+                let rows = batch.masked_rows.rows;
+                let ids = [batch.ids.ids, batch.ids.positions, rows, batch.labels];
                 let ids = ids.map(|ids| ids.into_data().as_bytes().to_vec());
                 ids.into_iter().chain([of(batch.label_weights)])
             })

@@ -12,7 +12,7 @@ use bimed_bert::{
     to_host,
 };
 use bimed_checkpoint::Weights;
-use bimed_ops::{BertOps, DeviceKind, FusedCpu, Mixed};
+use bimed_ops::{BertOps, DeviceKind, FusedCpu, Mixed, Precision};
 use bimed_train::{AdamW, BatchCapacity, Masked, OptimizerConfig, PackedBatch, Sample};
 use burn::tensor::{DType, Device, Tensor};
 
@@ -72,7 +72,7 @@ fn losses(ops: &dyn BertOps, device: &Device, steps: usize) -> Vec<f64> {
             let first_row = (part * BINS * LENGTH) as u64;
             let pass = Pass::train(ops, Counters { seed: 1, step: step as u64, first_row });
             let hidden = model.bert.forward(&on_device.ids, &on_device.packing, pass);
-            let rows = model.predictions.transform(hidden, on_device.masked_rows, pass);
+            let rows = model.predictions.transform(hidden, &on_device.masked_rows, pass);
             let (labels, weights) = (on_device.labels, on_device.label_weights);
             let entropy = model.predictions.loss(rows, model.decoder(), labels, weights, pass);
             let loss = entropy.loss_sum / (2 * batch.num_masked) as f64;
@@ -96,7 +96,12 @@ fn bf16_trains_as_f32_does() {
     let steps = if named.is_some() { 200 } else { 100 };
     let kind: DeviceKind = named.as_deref().unwrap_or("cpu").parse().unwrap();
     let exact = losses(&FusedCpu, &Device::flex(), steps);
-    let mixed = losses(&Mixed, &kind.open().unwrap(), steps);
+    let device = kind.open().unwrap();
+    let ops = match kind.ops_in(&device, Precision::Bf16) {
+        ops if ops.activations() == Precision::Bf16 => ops,
+        _ => &Mixed,
+    };
+    let mixed = losses(ops, &device, steps);
     let mean = |losses: &[f64], from: usize| losses[from..from + 20].iter().sum::<f64>() / 20.0;
     for from in [0, 40, steps - 20] {
         let (exact, mixed) = (mean(&exact, from), mean(&mixed, from));

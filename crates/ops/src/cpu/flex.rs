@@ -11,9 +11,9 @@ use burn::tensor::TensorData;
 
 use super::attention::Shape;
 use super::norm::{Layer, Place, Saved};
-use super::optimizer::Scalars;
 use super::{attention, embed, entropy, gelu, norm, optimizer};
 use crate::Dropout;
+use crate::adamw::Scalars;
 use crate::ids::HostIds;
 
 /// A layer norm's scalars.

@@ -3,28 +3,10 @@
 use rayon::prelude::*;
 
 use super::vector::{sum_of, vectorised};
+use crate::adamw::Scalars;
 
 /// Elements a task.
 const CHUNK: usize = 1 << 14;
-
-/// The scalars of [`adamw`], in f32.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scalars {
-    /// What the gradient is multiplied by.
-    pub(crate) gradient_scale: f32,
-    /// The decay of the two means.
-    pub(crate) betas: [f32; 2],
-    /// `1 − β`, rounded once: `1 − 0.999` in f32 is off by 5e-5.
-    pub(crate) complements: [f32; 2],
-    /// Added to the corrected root.
-    pub(crate) epsilon: f32,
-    /// `1 / √(1 − β₂ᵗ)`.
-    pub(crate) root_correction: f32,
-    /// `rate / (1 − β₁ᵗ)`.
-    pub(crate) step_size: f32,
-    /// `1 − rate · decay`.
-    pub(crate) kept: f32,
-}
 
 /// Updates `parameter`, `exp_avg` and `exp_avg_sq` in place.
 pub(crate) fn adamw(

@@ -1,6 +1,6 @@
 //! A packed batch: arrays of fixed capacity, ready for a device.
 
-use bimed_ops::{Packing, TokenIds};
+use bimed_ops::{Packing, RowIndex, TokenIds};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::masking::Masked;
@@ -56,40 +56,10 @@ pub struct PackedBatch {
     pub sample_labels: Vec<i32>,
     /// 1 for a sample with a next-sentence label, else 0, `[samples]`.
     pub sample_weights: Vec<f32>,
-    /// Tokens ordered by id, then by place: what the embedding's gradient sums over, in order.
-    pub segments: IdSegments,
     /// Tokens of samples, special tokens included.
     pub num_tokens: usize,
     /// Predictions.
     pub num_masked: usize,
-}
-
-/// The tokens of each distinct id, side by side.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct IdSegments {
-    /// Token indices ordered by (id, index), `[tokens]`.
-    pub order: Vec<i32>,
-    /// The distinct ids, ascending.
-    pub ids: Vec<i32>,
-    /// Where each distinct id starts in `order`; one more entry than ids.
-    pub starts: Vec<i32>,
-}
-
-impl IdSegments {
-    fn new(ids: &[i32]) -> Self {
-        let mut order: Vec<i32> = (0..ids.len() as i32).collect();
-        order.sort_by_key(|&token| (ids[token as usize], token));
-        let mut segments = Self { order, ids: Vec::new(), starts: Vec::new() };
-        for (place, &token) in segments.order.iter().enumerate() {
-            let id = ids[token as usize];
-            if segments.ids.last() != Some(&id) {
-                segments.ids.push(id);
-                segments.starts.push(place as i32);
-            }
-        }
-        segments.starts.push(ids.len() as i32);
-        segments
-    }
 }
 
 impl PackedBatch {
@@ -112,7 +82,6 @@ impl PackedBatch {
             first_tokens: Vec::with_capacity(capacity.samples),
             sample_labels: Vec::with_capacity(capacity.samples),
             sample_weights: Vec::with_capacity(capacity.samples),
-            segments: IdSegments::default(),
             num_tokens: 0,
             num_masked: 0,
         };
@@ -157,7 +126,6 @@ impl PackedBatch {
         self.first_tokens.resize(samples, 0);
         self.sample_labels.resize(samples, 0);
         self.sample_weights.resize(samples, 0.0);
-        self.segments = IdSegments::new(&self.ids);
         self
     }
 
@@ -173,10 +141,10 @@ impl PackedBatch {
         DeviceBatch {
             ids: TokenIds::upload(&self.ids, &self.positions, &self.types, device),
             packing: Packing::upload(bins, bin_length, self.samples.clone(), device),
-            masked_rows: ints(&self.masked_rows),
+            masked_rows: RowIndex::upload(&self.masked_rows, device),
             labels: ints(&self.labels),
             label_weights: floats(&self.label_weights),
-            first_tokens: ints(&self.first_tokens),
+            first_tokens: RowIndex::upload(&self.first_tokens, device),
             sample_labels: ints(&self.sample_labels),
             sample_weights: floats(&self.sample_weights),
         }
@@ -191,13 +159,13 @@ pub struct DeviceBatch {
     /// Which tokens belong together.
     pub packing: Packing,
     /// `[masked]`
-    pub masked_rows: Tensor<1, Int>,
+    pub masked_rows: RowIndex,
     /// `[masked]`
     pub labels: Tensor<1, Int>,
     /// `[masked]`
     pub label_weights: Tensor<1>,
     /// `[samples]`
-    pub first_tokens: Tensor<1, Int>,
+    pub first_tokens: RowIndex,
     /// `[samples]`
     pub sample_labels: Tensor<1, Int>,
     /// `[samples]`
@@ -234,13 +202,5 @@ mod tests {
         assert_eq!(batch.masked_rows, [1, 8, 0, 0]);
         assert_eq!(batch.label_weights, [1.0, 1.0, 0.0, 0.0]);
         assert_eq!((batch.num_tokens, batch.num_masked), (9, 2));
-    }
-
-    #[test]
-    fn segments_list_the_tokens_of_each_id_in_order() {
-        let segments = IdSegments::new(&[5, 2, 5, 9, 2]);
-        assert_eq!(segments.order, [1, 4, 0, 2, 3]);
-        assert_eq!(segments.ids, [2, 5, 9]);
-        assert_eq!(segments.starts, [0, 2, 4, 5]);
     }
 }
