@@ -2,7 +2,7 @@
 # Everything that needs a GPU, in parts of at most nine minutes that can be given again.
 #
 # Where there is a Rust toolchain (no GPU, no CUDA needed):
-#   scripts/gpu.sh build                binaries and tests for CUDA    -> gpu/bin.tar.xz
+#   scripts/gpu.sh build                binaries and tests for CUDA    -> gpu/bin.tar.xz, gpu/tests.tar.xz
 #   scripts/gpu.sh pack DATA BASE       the public corpus and the base -> gpu/data.tar.xz, gpu/base.tar.xz
 # Where there is a GPU (its driver, NVRTC and CUDA's headers; python3 with PyTorch for `peers`):
 #   scripts/gpu.sh smoke                does the device open, compute, train and keep its memory?
@@ -12,7 +12,9 @@
 #   scripts/gpu.sh train                bilingual pretraining, pair_reg before and after
 #
 # A step that is done leaves gpu/done/PART/STEP.json and is not done again; PART's figures, table and
-# log come to $OUT (gpu/out). GPU_DEVICE=cpu tries the parts themselves on small shapes.
+# log come to $OUT (gpu/out). The exit status is 1 where a step failed or is left to do. `parity` needs
+# gpu/tests.tar.xz beside gpu/bin.tar.xz, `train` gpu/base.tar.xz and gpu/data.tar.xz.
+# GPU_DEVICE=cpu, or wgpu on software Vulkan, tries the parts themselves on small shapes.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -23,24 +25,27 @@ limit=540
 export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
 export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
-tests=(bimed-ops:mixed bimed-bert:parity bimed-train:mixed)
+on_cuda() { [ "${device%%:*}" = cuda ]; }
+
+tests=(bimed-ops:cube bimed-ops:mixed bimed-bert:parity bimed-train:mixed bimed-train:resume)
 
 bundle() { # bundle NAME TAR-ARGUMENTS...: gpu/NAME.tar.xz, whole or not at all
   local name=$1
   shift
-  tar -cf - "$@" | xz -6 -T0 >"gpu/.$name.partial"
+  # The binaries hold much the same: a dictionary that reaches from one to the next halves the bundle.
+  tar -cf - "$@" | xz --lzma2=preset=6,dict=128MiB >"gpu/.$name.partial"
   mv "gpu/.$name.partial" "gpu/$name.tar.xz"
 }
 
 build() {
-  local features=flex,cuda target bin=gpu/bin
-  [ "$device" = cpu ] && features=flex
+  local features=flex,cuda target bin=gpu/bin tests_dir=gpu/tests
+  case $device in cpu) features=flex ;; wgpu) features=flex,wgpu ;; esac
   target=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
   local select=(--locked --release --no-default-features)
   local on
   on=$(printf 'bimed-cli/%s,' ${features//,/ })
   cargo build "${select[@]}" -p bimed-cli -p bimed-train --features "${on%,}" --bin bimed --example throughput
-  rm -rf "$bin" && mkdir -p "$bin"
+  rm -rf "$bin" "$tests_dir" && mkdir -p "$bin" "$tests_dir"
   cp "$target/release/bimed" "$target/release/examples/throughput" "$bin/"
   local test package name binary
   for test in "${tests[@]}"; do
@@ -50,13 +55,14 @@ build() {
 import json, sys
 found = [m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["kind"] == ["test"]]
 print(found[-1])')
-    cp "$binary" "$bin/$package-$name"
+    cp "$binary" "$tests_dir/$package-$name"
   done
-  strip "$bin"/*
+  strip "$bin"/* "$tests_dir"/*
   # The tests look for their fixtures where they were built.
   { git rev-parse HEAD; pwd; } >"$bin/built"
   bundle bin -C gpu bin
-  ls -l "$bin" gpu/bin.tar.xz
+  bundle tests -C gpu tests
+  ls -l "$bin" "$tests_dir" gpu/*.tar.xz
 }
 
 pack() {
@@ -88,7 +94,7 @@ unpack() { # unpack NAME: gpu/NAME from its bundle, once
 }
 
 begin() { # begin PART
-  part=$1 began=$SECONDS
+  part=$1 began=$SECONDS left_to_do=0
   done_dir=gpu/done/$part
   mkdir -p "$done_dir/made" "$out"
   log=$out/$part.log
@@ -104,7 +110,7 @@ step() { # step NAME SECONDS COMMAND...: its exit status, seconds and what it wr
   shift 2
   [ -e "$done_dir/$name.json" ] && { echo "== $part/$name: done before"; return; }
   left=$((limit - (SECONDS - began)))
-  [ "$left" -lt 20 ] && { echo "== $part/$name: no time left; give the part again"; return; }
+  [ "$left" -lt 20 ] && { echo "== $part/$name: no time left; give the part again"; left_to_do=1; return; }
   [ "$most" -gt "$left" ] && most=$left
   json=$done_dir/made/$name.json
   rm -f "$json"
@@ -124,9 +130,9 @@ PYTHON
 }
 
 finish() {
-  python3 - "$part" "$done_dir" "$out" "$(sed -n 1p gpu/bin/built)" <<'PYTHON'
+  python3 - "$part" "$done_dir" "$out" "$(sed -n 1p gpu/bin/built)" "$left_to_do" <<'PYTHON'
 import json, pathlib, subprocess, sys
-part, done, out, commit = sys.argv[1], *map(pathlib.Path, sys.argv[2:4]), sys.argv[4]
+part, done, out, commit, left = sys.argv[1], *map(pathlib.Path, sys.argv[2:4]), *sys.argv[4:6]
 def say(command):
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.strip()
@@ -147,13 +153,28 @@ if rows:
         else:
             lines.append(f"| {step} | {r['form']} | {r['tokens_per_second']:,.0f} | {r['seconds']:.4f} | {r['tflops']:.1f} "
                          f"| {r['mfu']:.1%} | {r.get('peak_gib', 0):.1f} | {r['loss']:.3f} |")
+for step, r in rows:
+    kernels = r.get("kernels") or []
+    if kernels:
+        whole = sum(k["microseconds"] for k in kernels) or 1
+        lines += ["", f"{step}, {r['form']}: {whole / 1e3:.1f} ms of kernels", "",
+                  "| kernel | launches | ms | share |", "|---|--:|--:|--:|"]
+        lines += [f"| {k['kernel'][:90]} | {k['launches']} | {k['microseconds'] / 1e3:.2f} "
+                  f"| {k['microseconds'] / whole:.1%} |" for k in kernels[:20]]
+held = {step: r["peak_gib"] for step, r in rows if part == "smoke" and "peak_gib" in r}
+grows = False
+if {"small-bf16", "memory"} <= held.keys():
+    early, late = held["small-bf16"], held["memory"]
+    grows = late > 1.01 * early
+    lines += ["", f"Held after 20 steps {early:.4f} GiB, after many {late:.4f} GiB: {'GROWS' if grows else 'flat'}."]
 (out / f"{part}.md").write_text("\n".join(lines) + "\n")
 print((out / f"{part}.md").read_text())
+sys.exit(any(s["exit"] for s in steps) or grows or int(left))
 PYTHON
 }
 
 # Shapes of the comparison: name, bins, length. 64k tokens a step, and the small step of the usual recipe.
-if [ "$device" = cpu ]; then
+if ! on_cuda; then
   model=(--layers 2 --hidden 64 --heads 2 --vocab 500)
   shapes=("128 4 32" "512 2 64" "small 2 32")
   few=(--steps 2 --warmup 1)
@@ -163,7 +184,7 @@ else
   few=(--steps 10 --warmup 3)
 fi
 half=bf16
-[ "$device" = cpu ] && half=f32
+on_cuda || half=f32
 
 ours() { # ours PREFIX SECONDS [MORE...]
   local prefix=$1 most=$2 shape name bins length
@@ -182,27 +203,26 @@ smoke() {
   step small-bf16 180 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 --steps 20 --json @JSON
   # Bytes held after 1,000 steps beside those after 20: memory that grows shows here.
   step memory 240 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 \
-    --steps $([ "$device" = cpu ] && echo 40 || echo 1000) --json @JSON
+    --steps $(on_cuda && echo 1000 || echo 40) --json @JSON
   finish
 }
 
 parity() {
   begin parity
-  step operations 120 gpu/bin/bimed-ops-mixed --test-threads 1
-  step fixtures 180 gpu/bin/bimed-bert-parity --nocapture --test-threads 1
-  step training 240 gpu/bin/bimed-train-mixed --nocapture
+  unpack tests
+  step kernels 180 gpu/tests/bimed-ops-cube --nocapture
+  step mixed 120 gpu/tests/bimed-ops-mixed --test-threads 1
+  step fixtures 180 gpu/tests/bimed-bert-parity --nocapture --test-threads 1
+  step training 240 gpu/tests/bimed-train-mixed --nocapture
+  # Killed and resumed with what its checkpoint says was tuned, and with nothing else: the same bits?
+  step resume 240 gpu/tests/bimed-train-resume --nocapture a_killed_run
   finish
 }
 
 bench() {
   begin bench
-  ours half 150 --precision $half
+  ours half 150 --precision $half --profile
   ours f32 90
-  if command -v ncu >/dev/null && [ "$device" != cpu ]; then
-    # Every kernel of the second step, by name; ncu slows the host, not the kernels.
-    step profile 200 ncu --metrics gpu__time_duration.sum --csv --clock-control none --log-file "$out/bench-kernels.csv" \
-      gpu/bin/throughput --device "$device" --precision $half "${model[@]}" --bins 64 --length 128 --steps 1
-  fi
   finish
 }
 
@@ -211,8 +231,8 @@ peers() {
   local shape name bins length
   for shape in "${shapes[@]}"; do
     read -r name bins length <<<"$shape"
-    step "pytorch-$name" 170 python3 scripts/bench_pytorch.py --device "$device" "${model[@]}" --bins "$bins" --length "$length" \
-      "${few[@]}" --json @JSON $([ "$device" = cpu ] && echo "--forms stock,masked" || echo --profile)
+    step "pytorch-$name" 170 python3 scripts/bench_pytorch.py --device "$(on_cuda && echo cuda || echo cpu)" "${model[@]}" \
+      --bins "$bins" --length "$length" "${few[@]}" --json @JSON $(on_cuda && echo --profile || echo "--forms stock,masked")
   done
   ours ours 90 --precision $half
   finish
