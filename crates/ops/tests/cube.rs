@@ -305,7 +305,7 @@ fn memory_that_cannot_be_had_is_a_fault_of_what_needs_it_alone() {
 }
 
 #[test]
-fn memory_is_flat_over_steps() {
+fn memory_does_not_grow_over_steps() {
     let Some((device, _alone)) = device() else { return };
     let shape = [64, 96];
     let inputs = Inputs { matrices: &[shape, shape], vectors: &[96, 96] };
@@ -319,8 +319,8 @@ fn memory_is_flat_over_steps() {
         }
         device.memory_pool_usage().unwrap().bytes_reserved
     };
-    let early = held(20);
-    assert_eq!(held(200), early);
+    let (early, late) = (held(20), held(200));
+    assert!(late <= early, "{early} bytes after 20 steps, {late} after 220");
 }
 
 #[test]
