@@ -45,7 +45,9 @@ pub(crate) fn ask(request: &Request, config: &ReaderConfig) -> Result<Found, Rea
 pub fn serve(mut input: impl Read, mut output: impl Write) -> std::io::Result<()> {
     let mut bytes = Vec::new();
     input.read_to_end(&mut bytes)?;
-    let Job { request, config } = serde_json::from_slice(&bytes)?;
+    // What the parser says may quote what it met.
+    let invalid = |_| std::io::Error::from(std::io::ErrorKind::InvalidData);
+    let Job { request, config } = serde_json::from_slice(&bytes).map_err(invalid)?;
     limits::set(&config)?;
     serde_json::to_writer(&mut output, &answer(&request, &config))?;
     output.flush()

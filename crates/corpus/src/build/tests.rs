@@ -307,6 +307,17 @@ fn a_truncated_gz_keeps_its_complete_records_and_says_partial() {
 }
 
 #[test]
+fn a_record_that_cannot_be_decoded_is_refused_and_the_others_stand() {
+    let mut fixture = Fixture::new();
+    let mut lines = notes().into_bytes();
+    lines.extend(b"{\"text\": \"\xFF\xFE\xFD chest CT, all of it in no encoding\"}\n");
+    fixture.source("notes.jsonl", Format::Jsonl, &lines);
+    let (summary, documents) = fixture.build("out").unwrap();
+    assert_eq!((documents.len(), summary.sources[0].replaced_chars), (200, 3));
+    assert_eq!(summary.sources[0].rejected, [(Reason::BadEncoding, 1)].into());
+}
+
+#[test]
 fn config_faults_are_reported_together_before_anything_is_written() {
     let mut fixture = Fixture::new();
     fixture.source("a", Format::Txt, b"x").licence = String::new();
