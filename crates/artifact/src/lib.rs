@@ -9,6 +9,7 @@
 mod atomic;
 mod error;
 mod hash;
+mod lock;
 mod manifest;
 mod progress;
 mod store;
@@ -16,6 +17,7 @@ mod store;
 pub use atomic::{AtomicFile, create_private_dir, sync_dir, write_atomic, write_json_atomic};
 pub use error::{Error, Result};
 pub use hash::{Hash, KeyBuilder, hash_bytes, hash_file};
+pub use lock::lock_file;
 pub use manifest::{AccessTier, FileEntry, Input, MANIFEST_FILE, Manifest, SourceLineage};
 pub use progress::{Cancel, Cancelled, CommitStep, Context, Progress, Silent, Unit};
 pub use store::{Artifact, Resumable, Staging, Store};

@@ -1,12 +1,12 @@
 //! `store/<stage>/<key>`: artifacts under the hash of what made them.
 
-use std::fs::TryLockError;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
 use crate::atomic::{create_private_dir, sync_dir, write_json_atomic};
-use crate::{Error, Hash, MANIFEST_FILE, Manifest, Result};
+use crate::lock::lock_file;
+use crate::{Hash, MANIFEST_FILE, Manifest, Result};
 
 /// Where stages meet.
 #[derive(Debug, Clone)]
@@ -113,11 +113,7 @@ impl Store {
         create_private_dir(&parent)?;
         let path = parent.join(format!("{}.lock", key.short()));
         let lock = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path)?;
-        match lock.file().try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
-            Err(TryLockError::Error(error)) => return Err(error.into()),
-        }
+        lock_file(&lock, &path)?;
         Ok(Partial {
             dir: self.partial_path(stage, key),
             target: self.path(stage, key),
@@ -190,6 +186,7 @@ fn remove_dir_if_there(path: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
     use crate::{AccessTier, KeyBuilder, SourceLineage};
 
     fn key(text: &str) -> Hash {

@@ -198,6 +198,31 @@ fn private_sources_need_a_sign_off_before_anything_is_done() {
 }
 
 #[test]
+fn what_was_made_from_private_sources_taints_what_is_made_from_it() {
+    let (directory, model) = exported("legacy", "keep");
+    let at = |path: &str| directory.path().join(path);
+    let run = std::fs::read_dir(at("store/pretrain")).unwrap();
+    let run = run.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let checkpoint = std::fs::read_dir(run.join("checkpoints")).unwrap().next().unwrap();
+    let corpus = std::fs::read_dir(at("store/corpus")).unwrap();
+    let corpus = corpus.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
+    let shown = bimed(directory.path(), &["inspect", corpus.to_str().unwrap(), "--lineage"], 0);
+    assert!(shown.contains("private"), "{shown}");
+    // The text is public here; the base is not.
+    std::fs::rename(at("notes.jsonl"), at("open.jsonl")).unwrap();
+    for base in [model, checkpoint.unwrap().path()] {
+        let file = experiment("legacy", "keep", "")
+            .replace(&fixture("legacy").display().to_string(), &base.display().to_string())
+            .replace("name = \"notes\"", "name = \"open\"")
+            .replace("notes.jsonl", "open.jsonl")
+            .replace("access_tier = \"private\"", "access_tier = \"public\"");
+        std::fs::write(at("e.toml"), file).unwrap();
+        let shown = bimed(directory.path(), &["export", "e.toml"], 2);
+        assert!(shown.contains("`notes`") && shown.contains("export.sign_off"), "{shown}");
+    }
+}
+
+#[test]
 fn merging_gives_the_ends_bit_for_bit_and_refuses_other_vocabularies() {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| fixture(name).display().to_string();

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use anyhow::Context as _;
 use bimed_artifact::{Hash, KeyBuilder, MANIFEST_FILE, Manifest, SourceLineage, hash_file};
 use bimed_checkpoint::{Part, WORD_EMBEDDINGS, find_vocab, is_model_file, load_model_dir};
 use bimed_corpus::{ScannedFile, scan};
+use bimed_train::{CHECKPOINTS_DIR, STATE_FILE};
 use fs_err as fs;
 
 use super::recipe::Upstream;
@@ -168,10 +170,27 @@ fn hash_files(dir: &Path, names: &[String]) -> anyhow::Result<Hash> {
 }
 
 /// The sources that a directory of ours goes back to; nothing for another's.
+///
+/// # Errors
+/// When it is a checkpoint of a run that has not ended: only then are its sources recorded.
 pub(crate) fn lineage_of(dir: &Path) -> anyhow::Result<Vec<SourceLineage>> {
+    if let Some(run) = run_of(dir) {
+        let manifest = Manifest::read(run).with_context(|| {
+            let checkpoint = dir.display();
+            format!("`{checkpoint}` is of a run that has not ended, and its sources are not known")
+        })?;
+        return Ok(manifest.lineage);
+    }
     if dir.join(MANIFEST_FILE).is_file() {
         // Others use the name too, for other things.
         return Ok(Manifest::read(dir).map(|manifest| manifest.lineage).unwrap_or_default());
     }
     Ok(TrainingManifest::read(dir)?.map(|manifest| manifest.lineage).unwrap_or_default())
+}
+
+/// The run that a training checkpoint lies in.
+fn run_of(dir: &Path) -> Option<&Path> {
+    let parent = dir.parent().filter(|_| dir.join(STATE_FILE).is_file())?;
+    let is_ours = parent.file_name().is_some_and(|name| name == CHECKPOINTS_DIR);
+    parent.parent().filter(|_| is_ours)
 }

@@ -1,11 +1,10 @@
 //! `journal-RANK-of-WORLD.jsonl`: a line for every unit that is complete.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::TryLockError;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use bimed_artifact::{CommitStep, Context, Hash, create_private_dir};
+use bimed_artifact::{CommitStep, Context, Hash, create_private_dir, lock_file};
 use bimed_text::FoldCounts;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -201,13 +200,7 @@ fn lock(path: &Path) -> Result<fs::File> {
     #[cfg(unix)]
     fs_err::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
-    match file.file().try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            return Err(bimed_artifact::Error::Locked { path: path.to_path_buf() }.into());
-        }
-        Err(TryLockError::Error(error)) => return Err(error.into()),
-    }
+    lock_file(&file, path)?;
     if fs::read(path)?.last().is_some_and(|last| *last != b'\n') {
         file.write_all(b"\n")?;
     }

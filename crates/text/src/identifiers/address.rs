@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::labelled::after_label;
+use super::labelled::{Value, after_label};
 use super::{Identifier, IdentifierClass, Trigger, begins_word, ends_word};
 
 pub(super) const WORDS: &[(Trigger, &[&str])] = &[
@@ -89,7 +89,11 @@ pub(super) fn street(text: &str, start: usize, end: usize, found: &mut Vec<Ident
 
 /// What follows `주소:` to the end of the line, where it holds a number.
 pub(super) fn labelled(text: &str, start: usize, end: usize, found: &mut Vec<Identifier>) {
-    let Some((value, true)) = after_label(text, start, end) else { return };
+    let Some(Value { start: value, is_apart: true, is_below: false }) =
+        after_label(text, start, end)
+    else {
+        return;
+    };
     let line = window(text, value);
     let line = line.split(['\n', '|', '\t']).next().unwrap_or_default().trim_end();
     let is_address = line.bytes().any(|byte| byte.is_ascii_digit())

@@ -1,6 +1,6 @@
 //! What stands after a label: `환자명: …`, `MRN: …`, `여권번호 …`.
 
-use super::name::{labelled_korean_name, latin_name};
+use super::name::{Name, labelled_korean_name, latin_name, spaced_name};
 use super::{Identifier, IdentifierClass, Trigger, begins_word};
 
 pub(super) const WORDS: &[(Trigger, &[&str])] = &[
@@ -108,42 +108,64 @@ pub(super) const WORDS: &[(Trigger, &[&str])] = &[
     ),
 ];
 
-/// Where the value of the label at `start..end` begins, and whether a colon or the like sets it
-/// apart; nothing where the label is part of a longer word.
-pub(super) fn after_label(text: &str, start: usize, end: usize) -> Option<(usize, bool)> {
+/// Where the value of a label stands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value {
+    /// Its first byte.
+    pub start: usize,
+    /// Whether a colon or the like sets it apart.
+    pub is_apart: bool,
+    /// Whether it is on the line below, as in forms and in what PDF gives.
+    pub is_below: bool,
+}
+
+/// Where the value of the label at `start..end` begins; nothing where the label is part of a longer
+/// word. It may be on the next line where the label is set apart, or alone on its own.
+pub(super) fn after_label(text: &str, start: usize, end: usize) -> Option<Value> {
     let is_latin = text.as_bytes()[start].is_ascii();
     if is_latin && !begins_word(text, start) {
         return None;
     }
     let rest = &text[end..];
-    let mut is_apart = false;
+    let (mut is_apart, mut is_below) = (false, false);
     let mut length = 0;
     for (at, character) in rest.char_indices().take(12) {
         match character {
             ':' | '：' | '|' | '=' | '#' | '\t' => is_apart = true,
             // `MRN No. 123`, `(Name)`, `성명(한글)` have marks, too.
-            ' ' | '.' | '(' | ')' | '[' | '"' | '*' | ',' | '-' => {}
+            ' ' | '.' | '(' | ')' | '[' | '"' | '*' | ',' | '-' | '\r' => {}
+            '\n' if !is_below && (is_apart || begins_line(text, start)) => is_below = true,
             _ => break,
         }
         length = at + character.len_utf8();
     }
     let is_number = rest.bytes().next().is_some_and(|byte| byte.is_ascii_digit());
-    (length > 0 || is_number).then_some((end + length, is_apart))
+    let value = Value { start: end + length, is_apart, is_below };
+    (length > 0 || is_number).then_some(value)
+}
+
+fn begins_line(text: &str, start: usize) -> bool {
+    let before = text[..start].trim_end_matches([' ', '\t']);
+    before.is_empty() || before.ends_with('\n')
 }
 
 /// The name after the label.
 pub(super) fn name(text: &str, start: usize, end: usize, found: &mut Vec<Identifier>) {
-    let Some((value, is_apart)) = after_label(text, start, end) else { return };
-    let rest = &text[value..];
-    let length = match rest.chars().next() {
-        Some('가'..='힣') => labelled_korean_name(rest, is_apart),
+    let Some(value) = after_label(text, start, end) else { return };
+    let rest = &text[value.start..];
+    // A word on the line below is believed when it has the form of a name.
+    let is_told = value.is_apart && !value.is_below;
+    let name = match rest.chars().next() {
+        Some('가'..='힣') => labelled_korean_name(rest, is_told).or_else(|| spaced_name(rest)),
         // `Patient: The patient …` and `Name: None` are no names.
-        Some('A'..='Z') if is_apart => latin_name(rest, 3).filter(|found| found.words > 1),
+        Some('A'..='Z') if value.is_apart => latin_name(rest, 3).filter(|found| found.words > 1),
         _ => None,
     };
-    if let Some(name) = length {
-        let end = value + name.length;
-        found.push(Identifier { class: IdentifierClass::Name, start: value, end });
+    // … and when it is not the next label.
+    let is_label = |name: &Name| rest[name.length..].trim_start().starts_with([':', '：']);
+    if let Some(name) = name.filter(|name| !(value.is_below && is_label(name))) {
+        let (start, end) = (value.start, value.start + name.length);
+        found.push(Identifier { class: IdentifierClass::Name, start, end });
     }
 }
 
@@ -162,7 +184,7 @@ pub(super) fn number(
 ) {
     const MIN_DIGITS: usize = 4;
     const MAX_LENGTH: usize = 24;
-    let Some((mut value, _)) = after_label(text, start, end) else { return };
+    let Some(Value { start: mut value, .. }) = after_label(text, start, end) else { return };
     for word in ["no.", "no", "번호", "제", "id"] {
         let rest = &text[value..];
         if rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word)) {

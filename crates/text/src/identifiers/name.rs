@@ -100,9 +100,6 @@ pub(super) fn labelled_korean_name(rest: &str, is_apart: bool) -> Option<Name> {
     let word = &rest[..end];
     let syllables = word.chars().count();
     let name = |word: &str| Some(Name { length: word.len(), words: 1 });
-    if syllables == 1 && is_apart {
-        return spaced_name(rest);
-    }
     if NO_VALUES.contains(&word) {
         return None;
     }
@@ -124,7 +121,7 @@ fn has_name_tail(tail: &str) -> bool {
 }
 
 /// `홍 길 동`, as forms space it.
-fn spaced_name(rest: &str) -> Option<Name> {
+pub(super) fn spaced_name(rest: &str) -> Option<Name> {
     let mut characters = rest.char_indices();
     let mut length = 0;
     for place in 0..5 {

@@ -64,9 +64,13 @@ impl Number<'_> {
         self.groups[index].1 - self.groups[index].0
     }
 
-    /// What stands between the groups `index` and `index + 1`.
+    /// What stands between the groups `index` and `index + 1`; the end of a line counts as a space,
+    /// and as nothing behind a dash.
     fn mark(&self, index: usize) -> &str {
-        &self.text[self.groups[index].1..self.groups[index + 1].0]
+        match &self.text[self.groups[index].1..self.groups[index + 1].0] {
+            "\n" => " ",
+            mark => mark.trim_end_matches('\n'),
+        }
     }
 
     fn start(&self) -> usize {
@@ -100,7 +104,7 @@ pub(super) fn find(text: &str, found: &mut Vec<Identifier>) {
         // What follows a measurement may be an identifier of its own.
         at = number.groups[0].1;
         let is_short = number.end() - start < MIN_LENGTH;
-        if is_short && !bytes[at..].starts_with(b" ") {
+        if is_short && !matches!(bytes.get(at), Some(b' ' | b'\n')) {
             continue;
         }
         let before = bytes[..start].last().copied().unwrap_or(b' ');
@@ -165,6 +169,7 @@ fn mark(rest: &[u8]) -> Option<(Mark, usize)> {
         [b' ', b'-', b' ', ..] => Some((Mark::Dash, 3)),
         [b' ', 0xE2, 0x80, 0x90..=0x95, b' ', ..] => Some((Mark::Dash, 5)),
         [0xE2, 0x80, 0x90..=0x95, ..] => Some((Mark::Dash, 3)),
+        [b'-', b'\n', ..] => Some((Mark::Dash, 2)),
         [b'-', ..] => Some((Mark::Dash, 1)),
         [b'.', b' ', ..] => Some((Mark::Dot, 2)),
         [b'.', ..] => Some((Mark::Dot, 1)),
@@ -183,7 +188,8 @@ fn spaced(number: &Number<'_>) -> Option<Identifier> {
     }
     let bytes = number.text.as_bytes();
     let mut spaced = Number { text: number.text, is_longer: false, ..*number };
-    while spaced.num_groups < MAX_SPACED && bytes.get(spaced.end()) == Some(&b' ') {
+    let is_space = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\n'));
+    while spaced.num_groups < MAX_SPACED && is_space(spaced.end()) {
         let start = spaced.end() + 1;
         let length = bytes[start..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         if length == 0 {

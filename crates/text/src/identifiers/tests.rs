@@ -90,6 +90,23 @@ fn names_need_a_label_a_title_or_the_list() {
 }
 
 #[test]
+fn the_end_of_a_line_hides_nothing() {
+    check(&[
+        ("성명:\n홍길동\n성별: 남", "성명:\n[NAME]\n성별: 남"),
+        ("환자명\n홍 길 동\r\n", "환자명\n[NAME]\r\n"),
+        ("등록번호:\n12345678", "등록번호:\n[ID]"),
+        ("Name:\nHong Gil-dong\nMRN\n00123456", "Name:\n[NAME]\nMRN\n[ID]"),
+        ("연락처 010-1234-\n5678, 02 345\n6789", "연락처 [PHONE], [PHONE]"),
+        ("800101-\n1234567 / 123-45-\n6789", "[RRN] / [SSN]"),
+        // The next label, prose and a table are none.
+        ("성명:\n등록번호: 12345678", "성명:\n등록번호: [ID]"),
+        ("Attending:\nChief Complaint: cough", "Attending:\nChief Complaint: cough"),
+        ("검사는 보호자\n이야기를 듣고", "검사는 보호자\n이야기를 듣고"),
+        ("BP 120 80\n130 85\n- 5 mg", "BP 120 80\n130 85\n- 5 mg"),
+    ]);
+}
+
+#[test]
 fn addresses_need_a_house_number() {
     check(&[
         ("서울특별시 종로구 대학로 101 거주", "[ADDRESS] 거주"),
