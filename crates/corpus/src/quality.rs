@@ -39,32 +39,62 @@ pub(crate) struct WordCounts {
     pub switches: u64,
 }
 
+/// Letters by the first byte of their UTF-8.
+const LATIN: u8 = 1;
+const HANGUL: u8 = 2;
+/// U+A000 to U+AFFF, of which the upper quarter is Hangul.
+const EITHER: u8 = 3;
+
+const LETTERS: [u8; 256] = {
+    let mut letters = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        letters[byte] = match byte as u8 {
+            b'a'..=b'z' | b'A'..=b'Z' => LATIN,
+            // The first of three bytes of U+B000 to U+D7FF.
+            0xEB..=0xED => HANGUL,
+            0xEA => EITHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    letters
+};
+
 impl WordCounts {
     pub(crate) fn of(text: &str) -> Self {
         let mut counts = Self::default();
-        // Whether the letter before was Hangul.
-        let mut before = None;
-        for word in text.split_whitespace() {
-            counts.words += 1;
-            counts.page_numbers += u64::from(is_page_number(word));
-            let (mut has_hangul, mut has_latin) = (false, false);
-            let bytes = word.as_bytes();
-            for (at, byte) in bytes.iter().enumerate() {
-                let is_hangul = match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' => false,
-                    // The first of three bytes of U+AC00 to U+D7FF.
-                    0xEB..=0xED => true,
-                    0xEA if bytes.get(at + 1).is_some_and(|next| *next >= 0xB0) => true,
-                    _ => continue,
-                };
-                (has_hangul, has_latin) = (has_hangul | is_hangul, has_latin | !is_hangul);
-                counts.switches += u64::from(before.is_some_and(|before| before != is_hangul));
-                before = Some(is_hangul);
+        // The letter before.
+        let mut before = 0;
+        for run in text.split_ascii_whitespace() {
+            // White space of other kinds begins with one of these bytes.
+            if run.bytes().any(|byte| matches!(byte, 0x0B | 0xC2 | 0xE1..=0xE3)) {
+                run.split_whitespace().for_each(|word| counts.add(word, &mut before));
+            } else {
+                counts.add(run, &mut before);
             }
-            counts.hangul += u64::from(has_hangul);
-            counts.lettered += u64::from(has_hangul | has_latin);
         }
         counts
+    }
+
+    fn add(&mut self, word: &str, before: &mut u8) {
+        let bytes = word.as_bytes();
+        let mut all = 0;
+        for (at, byte) in bytes.iter().enumerate() {
+            let letter = match LETTERS[usize::from(*byte)] {
+                0 => continue,
+                EITHER if bytes.get(at + 1).is_none_or(|next| *next < 0xB0) => continue,
+                EITHER => HANGUL,
+                letter => letter,
+            };
+            self.switches += u64::from(*before != letter && *before != 0);
+            *before = letter;
+            all |= letter;
+        }
+        self.words += 1;
+        self.page_numbers += u64::from(is_page_number(word));
+        self.hangul += u64::from(all & HANGUL != 0);
+        self.lettered += u64::from(all != 0);
     }
 
     /// Changes of script in a hundred words.
@@ -146,6 +176,9 @@ mod tests {
             WordCounts { words: 6, hangul: 4, lettered: 5, page_numbers: 1, switches: 6 };
         assert_eq!(counts, expected);
         assert_eq!((counts.switch_points(), counts.hangul_ratio()), (100.0, 0.8));
+        // White space beyond ASCII parts words, too.
+        let spaced = WordCounts::of("CT\u{a0}소견\u{3000}Ⅱ\u{2003}가각 a\u{85}b");
+        assert_eq!((spaced.words, spaced.lettered, spaced.switches), (6, 5, 2));
         let letters = WordCounts::of("ꀀ Ⅲ 7 肺");
         assert_eq!((letters.words, letters.lettered, letters.switches), (4, 0, 0));
         assert_eq!(WordCounts::default().switch_points(), 0.0);
