@@ -117,7 +117,12 @@ pub(crate) fn add_results(
     let card = card::of_export(stages, &manifest.lineage, &summaries, drawn, Some(results));
     write_atomic(&path, &file)?;
     write_atomic(&dir.join(CARD_FILE), card.to_markdown().as_bytes())?;
-    manifest.files = listed(&dir)?;
+    // The weights are as they were, and are not hashed again.
+    manifest.files.retain(|file| ![EVAL_RESULTS_FILE, CARD_FILE].contains(&&*file.path));
+    for name in [EVAL_RESULTS_FILE, CARD_FILE] {
+        manifest.files.push(entry(&dir.join(name))?);
+    }
+    manifest.files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(write_json_atomic(&dir.join(TRAINING_MANIFEST_FILE), &manifest)?)
 }
 
@@ -262,18 +267,16 @@ fn training_manifest(
     })
 }
 
-/// Every file of `dir` but the manifest, sorted.
+/// Every file of `dir`, which has no manifest yet, sorted.
 fn listed(dir: &Path) -> anyhow::Result<Vec<FileEntry>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name == TRAINING_MANIFEST_FILE {
-            continue;
-        }
-        let bytes = fs::metadata(&path)?.len();
-        files.push(FileEntry { path: name, bytes, blake3: hash_file(&path)? });
-    }
+    let entries = fs::read_dir(dir)?;
+    let mut files =
+        entries.map(|found| entry(&found?.path())).collect::<anyhow::Result<Vec<_>>>()?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+fn entry(path: &Path) -> anyhow::Result<FileEntry> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(FileEntry { path: name, bytes: fs::metadata(path)?.len(), blake3: hash_file(path)? })
 }
