@@ -186,7 +186,11 @@ fn read_names(path: &Path) -> Result<Vec<String>> {
 }
 
 /// One space between words, one blank line between paragraphs at most, none at the ends.
-fn tidy(text: &str) -> String {
+fn tidy(text: &str) -> Cow<'_, str> {
+    if is_tidy(text) { Cow::Borrowed(text) } else { Cow::Owned(tidied(text)) }
+}
+
+fn tidied(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut blank = 0;
     for line in text.lines() {
@@ -208,6 +212,22 @@ fn tidy(text: &str) -> String {
     out
 }
 
+/// Whether `text` is surely what [`tidy`] makes of it. White space beyond ASCII is not looked into.
+fn is_tidy(text: &str) -> bool {
+    // As after two line ends.
+    let mut spaces = 2;
+    for byte in text.as_bytes() {
+        spaces = match byte {
+            b'\n' if spaces < 2 => spaces + 1,
+            b' ' if spaces == 0 => 2,
+            // White space and the first bytes of it.
+            0..=b' ' | 0xC2 | 0xE1..=0xE3 => return false,
+            _ => 0,
+        };
+    }
+    spaces == 0
+}
+
 #[cfg(test)]
 mod tests {
     use bimed_text::IdentifierClass;
@@ -227,6 +247,13 @@ mod tests {
     #[test]
     fn tidying_keeps_paragraphs() {
         assert_eq!(tidy("\n  폐렴 \t CT \n\n\n\n 끝\n다음 \n"), "폐렴 CT\n\n끝\n다음");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_tidy_stays_as_it_is(text in "[a가 \n]{0,8}[…\u{3000}\u{A0}\r]?[a가]{0,2}") {
+            proptest::prop_assert_eq!(tidy(&text).into_owned(), tidied(&text));
+        }
     }
 
     #[test]

@@ -104,7 +104,8 @@ const END: &[u8] = b"\"duplicates\":0}";
 impl Document {
     /// Its line without the end, which [`close_line`] adds once its duplicates are known.
     pub(crate) fn open_line(&self) -> Vec<u8> {
-        let mut line = Vec::with_capacity(self.text.len() + self.sentences.len() * 12 + 600);
+        // Room for all of it: a vector that grows is as large again.
+        let mut line = Vec::with_capacity(self.text.len() + self.sentences.len() * 14 + 900);
         // Plain data with string keys serialises, and a vector takes all that is written to it.
         let written = serde_json::to_writer(&mut line, self);
         debug_assert!(written.is_ok() && line.ends_with(END), "`duplicates` comes last");

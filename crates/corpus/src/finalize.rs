@@ -18,7 +18,7 @@ use crate::units::{Catalog, Keys, RefusedLine, Section};
 use crate::{CorpusSummary, Document, Error, Reason, Rejected, Result};
 
 /// Bytes of lines that are taken from units at once.
-const LINES_BYTES: u64 = 32 << 20;
+const LINES_BYTES: u64 = 8 << 20;
 
 /// What becomes of a document's line.
 enum Written {

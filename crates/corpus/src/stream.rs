@@ -66,9 +66,14 @@ pub(crate) struct Block {
 impl Block {
     /// The lines, each with its number.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (u64, Cow<'_, str>)> {
-        let line = |place: &Range<usize>| String::from_utf8_lossy(&self.text[place.clone()]);
+        let line = |place: &Range<usize>| decoded(&self.text[place.clone()]);
         self.lines.iter().map(move |(number, place)| (*number, line(place)))
     }
+}
+
+/// As [`String::from_utf8_lossy`], by the processor's vectors.
+fn decoded(bytes: &[u8]) -> Cow<'_, str> {
+    encoding_rs::UTF_8.decode_without_bom_handling(bytes).0
 }
 
 /// Whether `file` is read in parts of `part_bytes`.
@@ -353,7 +358,7 @@ impl Lines {
             } else if self.is_json {
                 Kind::Line
             } else {
-                Kind::record(number, String::from_utf8_lossy(&self.buffer).into_owned())
+                Kind::record(number, decoded(&self.buffer).into_owned())
             };
             return Ok(Some(Item { begin, number, kind }));
         }
@@ -366,7 +371,7 @@ impl Lines {
         while let Some(is_too_long) = self.line()? {
             is_too_large |= is_too_long;
             if !self.buffer.is_empty() {
-                text.push_str(&String::from_utf8_lossy(&self.buffer));
+                text.push_str(&decoded(&self.buffer));
                 text.push('\n');
                 if text.len() < MAX_RECORD_BYTES {
                     continue;

@@ -219,14 +219,19 @@ pub fn normalize_counting<'a>(
 
 fn fold<'a>(text: &'a str, options: &FoldOptions, counts: &mut FoldCounts) -> Cow<'a, str> {
     let mut folded: Option<String> = None;
-    let mut copied = 0;
-    for (start, from) in text.char_indices() {
+    let (mut copied, mut at) = (0, 0);
+    while let Some(start) =
+        text.as_bytes()[at..].iter().position(|byte| MAY_FOLD[usize::from(*byte)])
+    {
+        let start = at + start;
+        let Some(from) = text[start..].chars().next() else { break };
+        at = start + from.len_utf8();
         let Some((rule, to)) = replacement(from).filter(|(rule, _)| options.has(*rule)) else {
             continue;
         };
         let out = folded.get_or_insert_with(|| String::with_capacity(text.len()));
         out.push_str(&text[copied..start]);
-        copied = start + from.len_utf8();
+        copied = at;
         // Of a line end of two characters, the second stays.
         if !(from == '\r' && text[copied..].starts_with('\n')) {
             out.push_str(to);
@@ -241,6 +246,22 @@ fn fold<'a>(text: &'a str, options: &FoldOptions, counts: &mut FoldCounts) -> Co
         }
     }
 }
+
+/// Whether a character that is replaced can begin with the byte: most text is passed over by its bytes.
+const MAY_FOLD: [bool; 256] = {
+    let mut may_fold = [true; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        may_fold[byte] = match byte as u8 {
+            b' '..=b'~' | b'\n' | b'\t' => false,
+            // What goes on; the first of three bytes of U+B000 to U+CFFF, syllables all.
+            0x80..=0xBF | 0xEB | 0xEC => false,
+            _ => true,
+        };
+        byte += 1;
+    }
+    may_fold
+};
 
 fn replacement(from: char) -> Option<(FoldRule, &'static str)> {
     if matches!(from, ' '..='~' | '\n' | '\t' | '가'..='힣') {

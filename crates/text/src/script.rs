@@ -72,6 +72,10 @@ impl Script {
     }
 }
 
+/// The classes of the first 128 characters.
+static ASCII: std::sync::LazyLock<[Script; 128]> =
+    std::sync::LazyLock::new(|| std::array::from_fn(|byte| Script::of(char::from(byte as u8))));
+
 /// How many characters of each class a text holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ScriptCounts {
@@ -95,8 +99,25 @@ impl ScriptCounts {
     /// The counts of `text`.
     pub fn of(text: &str) -> Self {
         let mut counts = Self::default();
-        for character in text.chars() {
-            *counts.slot(Script::of(character)) += 1;
+        let (bytes, ascii) = (text.as_bytes(), &*ASCII);
+        let mut at = 0;
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                0x00..=0x7F => {
+                    *counts.slot(ascii[usize::from(*byte)]) += 1;
+                    at += 1;
+                }
+                // The first of three bytes of U+B000 to U+CFFF: syllables all.
+                0xEB | 0xEC => {
+                    counts.hangul += 1;
+                    at += 3;
+                }
+                _ => {
+                    let Some(character) = text[at..].chars().next() else { break };
+                    *counts.slot(Script::of(character)) += 1;
+                    at += character.len_utf8();
+                }
+            }
         }
         counts
     }
@@ -162,5 +183,15 @@ mod tests {
         assert_eq!((counts.hangul, counts.latin, counts.digit), (4, 2, 1));
         assert_eq!((counts.space, counts.symbol, counts.non_space()), (2, 1, 8));
         assert_eq!(counts.get(Script::Hangul), 4);
+    }
+
+    #[test]
+    fn counts_are_those_of_the_characters() {
+        // The ends of the syllables and of the bytes that they begin with.
+        let text = "\0\t\u{7F}A z9\u{80}ª肺ꯀ갉가꿿뀀쿿퀀힣힤豈ﬁＡ\u{1F600}\u{20000}ㆍㄱ";
+        let mut expected = ScriptCounts::default();
+        text.chars().for_each(|character| *expected.slot(Script::of(character)) += 1);
+        assert_eq!(ScriptCounts::of(text), expected);
+        assert_eq!(expected.total(), text.chars().count() as u64);
     }
 }

@@ -29,22 +29,36 @@ pub fn sentences(text: &str) -> Vec<(usize, usize)> {
     bounds
 }
 
+/// Whether a line end or a stop can begin with the byte: all other text is passed over by its bytes.
+const MAY_END: [bool; 256] = {
+    let mut may_end = [false; 256];
+    let mut place = 0;
+    // The last three are the first bytes of `…`, `。` and the full-width forms.
+    let bytes = [b'\n', b'.', b'!', b'?', 0xE2, 0xE3, 0xEF];
+    while place < bytes.len() {
+        may_end[bytes[place] as usize] = true;
+        place += 1;
+    }
+    may_end
+};
+
 /// The end of the sentence that began at `start`, looking from `from`, before white space.
 fn next_end(text: &str, start: usize, from: usize) -> Option<usize> {
-    let mut characters = text[from..].char_indices().peekable();
-    while let Some((offset, character)) = characters.next() {
-        let at = from + offset;
+    let mut at = from;
+    loop {
+        at += text.as_bytes()[at..].iter().position(|byte| MAY_END[usize::from(*byte)])?;
+        let mut characters = text[at..].chars();
+        let character = characters.next()?;
         if character == '\n' {
             return Some(at + 1);
         }
         if !is_stop(character) {
+            at += character.len_utf8();
             continue;
         }
-        while characters.next_if(|(_, next)| is_stop(*next)).is_some() {}
-        while characters.next_if(|(_, next)| is_closer(*next)).is_some() {}
-        let end = characters.peek().map_or(text.len(), |(offset, _)| from + offset);
+        let rest = characters.as_str().trim_start_matches(is_stop).trim_start_matches(is_closer);
+        let end = text.len() - rest.len();
         let stops = &text[at..end];
-        let rest = &text[end..];
         let spaced = rest.chars().next().is_none_or(char::is_whitespace);
         let ends = if spaced {
             stops != "." || !is_suppressed(&text[start..at], rest)
@@ -54,8 +68,8 @@ fn next_end(text: &str, start: usize, from: usize) -> Option<usize> {
         if ends {
             return Some(end);
         }
+        at = end;
     }
-    None
 }
 
 fn is_stop(character: char) -> bool {
@@ -139,6 +153,14 @@ mod tests {
             &["Is it worse?", "No!", "\"It is.\"", "He left."],
         );
         check("좋았다.그러나 늦었어요!다시", &["좋았다.", "그러나 늦었어요!", "다시"]);
+    }
+
+    #[test]
+    fn stops_beyond_ascii_end_sentences() {
+        check(
+            "괜찮나요？ CT… 정상。 다음！ 끝ㅋ",
+            &["괜찮나요？", "CT…", "정상。", "다음！", "끝ㅋ"],
+        );
     }
 
     #[test]
