@@ -1,8 +1,20 @@
-//! Attention over packed samples, composed of burn's operations.
+//! Attention over packed samples: how it is computed, and its reference, composed of burn's operations.
 
 use burn::tensor::{FloatDType, Tensor, TensorData};
 
 use crate::{Dropout, Packing};
+
+/// How attention is computed on a GPU; the processor goes sample by sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Attention {
+    /// By tiles of queries and keys, none of them between samples; of the scores one number a row is
+    /// kept. As [`Self::Scores`] where a head's size is no multiple of 16 up to 128, and where tiles do
+    /// not fit in the device's shared memory.
+    #[default]
+    Flash,
+    /// By the device's tuned products, with the weights kept for the backward pass.
+    Scores,
+}
 
 pub(crate) fn packed_attention(
     qkv: Tensor<2>,

@@ -4,6 +4,7 @@
 //! factors have the type of [`FusedCube::activations`]. There are no atomics: every sum has an order
 //! that shapes alone decide.
 
+mod attention;
 mod embed;
 mod entropy;
 mod gelu;
@@ -13,18 +14,18 @@ mod optimizer;
 mod product;
 mod random;
 mod reduce;
-mod softmax;
 mod steps;
+mod tensors;
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Int, Tensor};
 
 use crate::{
-    AdamWParameters, AdamWState, BertOps, CrossEntropy, Dropout, EmbeddingTables, Norm, Packing,
-    Precision, RowIndex, TokenIds,
+    AdamWParameters, AdamWState, Attention, BertOps, CrossEntropy, Dropout, EmbeddingTables, Norm,
+    Packing, Precision, RowIndex, TokenIds,
 };
+use attention::AttentionShape;
 use norm::{NormScalars, Place};
-use softmax::AttentionShape;
 use steps::{CubeSteps, Indices, Tables};
 
 /// [`BertOps`] for burn's CubeCL backend.
@@ -35,9 +36,18 @@ use steps::{CubeSteps, Indices, Tables};
 pub struct FusedCube {
     /// The type of activations and of the products' factors.
     pub activations: Precision,
+    /// How attention is computed.
+    pub attention: Attention,
+    /// Rows of logits that are there at a time.
+    pub logit_rows: usize,
 }
 
 impl FusedCube {
+    /// Activations and attention as given, and 4,096 rows of logits at a time.
+    pub const fn new(activations: Precision, attention: Attention) -> Self {
+        Self { activations, attention, logit_rows: 4096 }
+    }
+
     fn dtype(self) -> DType {
         match self.activations {
             Precision::F32 => DType::F32,
@@ -52,9 +62,11 @@ fn scalars(norm: &Norm, place: Place, dropout: Option<Dropout>, has_residual: bo
 
 impl BertOps for FusedCube {
     fn name(&self) -> &'static str {
-        match self.activations {
-            Precision::F32 => "fused-cube",
-            Precision::Bf16 => "fused-cube-bf16",
+        match (self.activations, self.attention) {
+            (Precision::F32, Attention::Flash) => "fused-cube",
+            (Precision::Bf16, Attention::Flash) => "fused-cube-bf16",
+            (Precision::F32, Attention::Scores) => "fused-cube-scores",
+            (Precision::Bf16, Attention::Scores) => "fused-cube-bf16-scores",
         }
     }
 
@@ -136,6 +148,7 @@ impl BertOps for FusedCube {
             heads: num_heads,
             head_size: width / 3 / num_heads,
             dropout,
+            attention: self.attention,
         };
         let [starts, ends] = packing.bounds().map(Tensor::into_dispatch);
         Tensor::from_dispatch(<Dispatch as CubeSteps>::step_attention(
@@ -168,6 +181,7 @@ impl BertOps for FusedCube {
             bias.into_dispatch(),
             labels.into_dispatch(),
             weights.into_dispatch(),
+            self.logit_rows,
         );
         CrossEntropy {
             loss_sum: Tensor::from_dispatch(loss_sum),

@@ -4,7 +4,9 @@ mod probe;
 
 use burn::tensor::Device;
 
-use crate::BertOps;
+#[cfg(feature = "gpu")]
+use crate::FusedCube;
+use crate::{Attention, BertOps};
 
 /// A device by name: `cpu`, `cuda`, `cuda:1`, `wgpu`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -112,11 +114,19 @@ impl DeviceKind {
 
     /// The operations that suit the device best in this build.
     pub fn ops(self) -> &'static dyn BertOps {
+        self.f32_ops(Attention::default())
+    }
+
+    fn f32_ops(self, attention: Attention) -> &'static dyn BertOps {
+        let _ = attention;
         match self {
             #[cfg(feature = "flex")]
             Self::Cpu => &crate::FusedCpu,
             #[cfg(feature = "gpu")]
-            Self::Cuda(_) | Self::Wgpu => &crate::FusedCube { activations: Precision::F32 },
+            Self::Cuda(_) | Self::Wgpu => match attention {
+                Attention::Flash => &const { FusedCube::new(Precision::F32, Attention::Flash) },
+                Attention::Scores => &const { FusedCube::new(Precision::F32, Attention::Scores) },
+            },
             #[cfg(not(all(feature = "flex", feature = "gpu")))]
             _ => &crate::Reference,
         }
@@ -125,12 +135,25 @@ impl DeviceKind {
     /// [`Self::ops`] in `wanted`, or in f32 where `device` does not compute it in hardware; what it
     /// came to is [`BertOps::activations`].
     pub fn ops_in(self, device: &Device, wanted: Precision) -> &'static dyn BertOps {
+        self.ops_by(device, wanted, Attention::default())
+    }
+
+    /// [`Self::ops_in`] with attention computed as asked, where the device has several ways.
+    pub fn ops_by(
+        self,
+        device: &Device,
+        wanted: Precision,
+        attention: Attention,
+    ) -> &'static dyn BertOps {
         #[cfg(feature = "gpu")]
         if self != Self::Cpu && wanted == Precision::Bf16 && probe::has_bf16(device) {
-            return &crate::FusedCube { activations: Precision::Bf16 };
+            return match attention {
+                Attention::Flash => &const { FusedCube::new(Precision::Bf16, Attention::Flash) },
+                Attention::Scores => &const { FusedCube::new(Precision::Bf16, Attention::Scores) },
+            };
         }
         let _ = (device, wanted);
-        self.ops()
+        self.f32_ops(attention)
     }
 
     /// What `device` is: its name, what its kernels are compiled for, and whether it has bf16 units.

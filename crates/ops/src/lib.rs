@@ -27,6 +27,7 @@ mod reference;
 mod tuning;
 
 pub use adamw::{AdamWParameters, AdamWState};
+pub use attention::Attention;
 #[cfg(feature = "flex")]
 pub use cpu::FusedCpu;
 #[cfg(feature = "gpu")]

@@ -2,12 +2,13 @@
 //!
 //! `cargo run --release --workspace --example throughput -- [--device cpu] [--precision f32]
 //! [--layers 6 --hidden 384 --heads 12 --vocab 30522 --bins 16 --length 128 --steps 5 --warmup 1]
-//! [--reference] [--whole] [--profile] [--peak-tflops 989] [--json FILE]`
+//! [--scores] [--reference] [--whole] [--profile] [--peak-tflops 989] [--json FILE]`
 //!
 //! Random ids in full bins, several samples a bin (`--whole`: one), dropout 0.1, 15 % masked, AdamW,
 //! clipping at 1. The first step's duration, which compiles and tunes kernels on a GPU, is shown apart.
-//! `--reference` lets the composed operations take turns with the fused ones; `--profile` takes one more
-//! step and gives each kernel's time on a GPU.
+//! `--scores` lets attention by matrices of scores take turns with attention by tiles, `--reference` the
+//! composed operations with the fused ones; `--profile` takes one more step and gives each kernel's time
+//! on a GPU.
 
 #![allow(clippy::print_stderr, clippy::expect_used, reason = "an example prints what it finds")]
 
@@ -20,7 +21,7 @@ use bimed_bert::{
 };
 use bimed_checkpoint::Weights;
 use bimed_ops::{
-    BertOps, DeviceKind, KernelTime, Mixed, Precision, Reference, philox4x32, profile,
+    Attention, BertOps, DeviceKind, KernelTime, Mixed, Precision, Reference, philox4x32, profile,
 };
 use bimed_train::{AdamW, BatchCapacity, Masked, OptimizerConfig, PackedBatch, Sample};
 use burn::tensor::Device;
@@ -201,7 +202,7 @@ fn main() {
     };
     let inner = kind.open().unwrap_or_else(|error| panic!("{error}"));
     let ops = kind.ops_in(&inner, wanted);
-    let device = inner.autodiff();
+    let device = inner.clone().autodiff();
     let (bins, length) = (options.number("bins", 16), options.number("length", 128));
     let config = config_of(&options, length);
     let mut weights = Weights::default();
@@ -209,11 +210,14 @@ fn main() {
     fill_missing(&zeros, &mut weights, 0.02, 1);
     let model = load_weights(zeros, &weights).expect("the weights were made for it");
     let batch = batch(config.vocab_size, bins, length, options.has("whole"));
-    let implementations = match options.has("reference") {
-        true if ops.activations() == Precision::Bf16 => vec![ops, &Mixed],
-        true => vec![ops, &Reference],
-        false => vec![ops],
-    };
+    let mut implementations = vec![ops];
+    if options.has("scores") {
+        implementations.push(kind.ops_by(&inner, wanted, Attention::Scores));
+    }
+    if options.has("reference") {
+        let is_mixed = ops.activations() == Precision::Bf16;
+        implementations.push(if is_mixed { &Mixed } else { &Reference });
+    }
     let run = |ops| Run {
         ops,
         model: Some(model.clone()),

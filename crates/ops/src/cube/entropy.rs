@@ -1,11 +1,15 @@
-//! The cross-entropy of a block of logits and its gradient.
+//! The decoder and its cross-entropy, a block of logits at a time, and their gradients.
 
-use burn::tensor::DType;
+use burn::backend::ops::{FloatTensorOps, IntTensorOps};
+use burn::backend::{Cube, TensorMetadata};
+use burn::tensor::{DType, Slice};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{contiguous, cubes, elem, empty, empty_f32};
-use super::reduce::{largest, total};
+use super::product::wide;
+use super::reduce::{column_sums, largest, total};
+use super::tensors::{cast, joined, narrow, reshape, shape};
 
 /// Units a row.
 const UNITS: usize = 256;
@@ -61,7 +65,7 @@ fn rows_kernel<O: Float>(
 
 /// The gradient of `Σ weight · nll` with respect to `logits` (f32, without their bias), in `out`;
 /// each row's `−log p(label)`; and 1 where the label leads.
-pub(crate) fn rows(
+fn rows_of_logits(
     logits: CubeTensor,
     bias: CubeTensor,
     labels: CubeTensor,
@@ -89,4 +93,56 @@ pub(crate) fn rows(
         elem(out),
     );
     (gradient, nll, correct)
+}
+
+/// What one pass over the logits gives.
+pub(crate) struct Entropy {
+    /// `Σ weight · nll`, `[1]`.
+    pub(crate) loss: CubeTensor,
+    pub(crate) nll: CubeTensor,
+    pub(crate) correct: CubeTensor,
+    /// The gradients of the rows, the decoder and the bias for a loss gradient of 1, in f32, where
+    /// they were asked for.
+    pub(crate) gradients: Option<[CubeTensor; 3]>,
+}
+
+/// The decoder's loss, a block of rows at a time, so that one block of logits is there.
+pub(crate) fn decoded(
+    rows: &CubeTensor,
+    decoder: CubeTensor,
+    bias: &CubeTensor,
+    labels: &CubeTensor,
+    weights: &CubeTensor,
+    wants_gradients: bool,
+    block_rows: usize,
+) -> Entropy {
+    let dtype = rows.dtype();
+    let count = shape(rows)[0];
+    let decoder = cast(decoder, dtype);
+    let (mut nll, mut correct, mut of_rows) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sums: Option<[CubeTensor; 2]> = None;
+    for first in (0..count).step_by(block_rows) {
+        let size = block_rows.min(count - first);
+        let block = narrow(rows.clone(), first, size);
+        let logits = wide(block.clone(), decoder.clone(), [false, true]);
+        let labels = Cube::int_slice(labels.clone(), &[Slice::from(first..first + size)]);
+        let weights = narrow(weights.clone(), first, size);
+        let (gradient, block_nll, block_correct) =
+            rows_of_logits(logits, bias.clone(), labels, weights, dtype);
+        nll.push(block_nll);
+        correct.push(block_correct);
+        if wants_gradients {
+            of_rows.push(wide(gradient.clone(), decoder.clone(), [false, false]));
+            let of_decoder = wide(gradient.clone(), block, [true, false]);
+            let of_bias = column_sums(gradient);
+            sums = Some(match sums.take() {
+                None => [of_decoder, of_bias],
+                Some([a, b]) => [Cube::float_add(a, of_decoder), Cube::float_add(b, of_bias)],
+            });
+        }
+    }
+    let [nll, correct] = [nll, correct].map(joined);
+    let loss = Cube::float_sum(Cube::float_mul(nll.clone(), weights.clone()));
+    let gradients = sums.map(|[decoder, bias]| [joined(of_rows), decoder, bias]);
+    Entropy { loss: reshape(loss, [1]), nll, correct, gradients }
 }

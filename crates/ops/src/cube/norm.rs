@@ -314,7 +314,7 @@ pub(crate) fn backward(
         form,
         elems,
     );
-    (of_input, of_residual, column_sums(shares, 2 * hidden))
+    (of_input, of_residual, column_sums(shares))
 }
 
 fn first_row(scalars: &NormScalars) -> u64 {

@@ -3,7 +3,7 @@
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{cubes, elem, empty_f32};
+use super::launch::{contiguous, cubes, elem, empty_f32};
 
 /// Rows that one cube adds up.
 const ROWS: usize = 256;
@@ -74,8 +74,10 @@ fn column_shares<F: Float>(
 }
 
 /// `Σ rows` in f32: shares of rows first, then the shares in order.
-pub(crate) fn column_sums(values: CubeTensor, columns: usize) -> CubeTensor {
-    let rows = values.meta.num_elements() / columns;
+pub(crate) fn column_sums(values: CubeTensor) -> CubeTensor {
+    let values = contiguous(values);
+    let columns = values.meta.shape()[1];
+    let rows = values.meta.shape()[0];
     let num_shares = rows.div_ceil(ROWS).max(1);
     let shares = empty_f32(&values, [num_shares, columns]);
     add_rows(&values, &shares, [rows, columns], ROWS, num_shares);
@@ -130,11 +132,12 @@ fn all_shares(values: &[f32], shares: &mut [f32], #[comptime] squares: bool) {
 }
 
 /// `Σ values²`, `[1]`.
-pub(crate) fn sum_of_squares(values: &CubeTensor) -> CubeTensor {
-    let shares = empty_f32(values, [SHARES]);
-    let sum = empty_f32(values, [1]);
+pub(crate) fn sum_of_squares(values: CubeTensor) -> CubeTensor {
+    let values = contiguous(values);
+    let shares = empty_f32(&values, [SHARES]);
+    let sum = empty_f32(&values, [1]);
     for (values, sums, count, squares) in
-        [(values, &shares, SHARES, true), (&shares, &sum, 1, false)]
+        [(&values, &shares, SHARES, true), (&shares, &sum, 1, false)]
     {
         all_shares::launch(
             &values.client,

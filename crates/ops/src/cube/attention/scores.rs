@@ -1,50 +1,72 @@
-//! The softmax of packed attention: each query sees its own sample, and weights are dropped in the
-//! kernel.
+//! Attention by matrices of scores: products, and between them one pass over a row of scores in which
+//! each query sees its own sample and weights are dropped.
 
+use burn::backend::Cube;
+use burn::backend::ops::FloatTensorOps;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{contiguous, cubes, elem, empty};
-use super::random::{Draws, draws, fill_mask};
-use super::reduce::{largest, total};
-use crate::Dropout;
+use super::{AttentionShape, LOWEST};
+use crate::cube::launch::{contiguous, cubes, elem, empty};
+use crate::cube::product::plain;
+use crate::cube::random::{Draws, fill_mask};
+use crate::cube::reduce::{largest, total};
+use crate::cube::tensors::{narrow, reshape};
 
-/// Scores below this are of no key.
-const LOWEST: f32 = -3.0e38;
-
-/// The scalars of packed attention.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AttentionShape {
-    pub(crate) bins: usize,
-    pub(crate) bin_length: usize,
-    pub(crate) heads: usize,
-    pub(crate) head_size: usize,
-    pub(crate) dropout: Option<Dropout>,
+/// `[tokens, 3 · hidden]` → queries, keys and values, `[bins · heads, length, head_size]` each.
+fn heads(qkv: CubeTensor, parts: usize, shape: &AttentionShape) -> Vec<CubeTensor> {
+    let AttentionShape { bins, bin_length, heads, head_size, .. } = *shape;
+    let split = reshape(qkv, [bins, bin_length, parts, heads, head_size]);
+    let by_part = Cube::float_permute(split, &[2, 0, 3, 1, 4]);
+    let by_part = reshape(by_part, [parts * bins * heads, bin_length, head_size]);
+    let each = bins * heads;
+    (0..parts).map(|part| narrow(by_part.clone(), part * each, each)).collect()
 }
 
-impl AttentionShape {
-    /// What scores are multiplied by.
-    fn scale(&self) -> f32 {
-        1.0 / (self.head_size as f32).sqrt()
-    }
-
-    fn form(&self) -> Form {
-        let units = if self.bin_length <= 128 { 32 } else { 64 };
-        let drops = self.dropout.is_some_and(|dropout| dropout.probability > 0.0);
-        Form { length: self.bin_length, units, drops }
-    }
-
-    fn draws(&self) -> DrawsLaunchOf {
-        let first_row = self.dropout.map_or(0, |dropout| dropout.first_row);
-        draws(self.dropout, first_row.wrapping_mul(self.heads as u64))
-    }
-
-    fn rows(&self) -> usize {
-        self.bins * self.heads * self.bin_length
-    }
+/// The way back: `[parts · bins · heads, length, head_size]` → `[tokens, parts · hidden]`.
+fn tokens(by_part: CubeTensor, parts: usize, shape: &AttentionShape) -> CubeTensor {
+    let AttentionShape { bins, bin_length, heads, head_size, .. } = *shape;
+    let split = reshape(by_part, [parts, bins, heads, bin_length, head_size]);
+    let by_token = Cube::float_permute(split, &[1, 3, 0, 2, 4]);
+    reshape(by_token, [bins * bin_length, parts * heads * head_size])
 }
 
-type DrawsLaunchOf = super::random::DrawsLaunch;
+#[expect(clippy::expect_used, reason = "every caller asks for three parts")]
+fn three(parts: Vec<CubeTensor>) -> [CubeTensor; 3] {
+    parts.try_into().ok().expect("three parts")
+}
+
+/// The attended values, and the weights before dropout.
+pub(super) fn attended(
+    qkv: CubeTensor,
+    bounds: [CubeTensor; 2],
+    shape: &AttentionShape,
+) -> (CubeTensor, CubeTensor) {
+    let [query, key, value] = three(heads(qkv, 3, shape));
+    let scores = plain(query, key, [false, true]);
+    let (weights, dropped) = forward(scores, bounds, shape);
+    (tokens(plain(dropped, value, [false, false]), 1, shape), weights)
+}
+
+/// The gradient of `qkv`.
+pub(super) fn pulled_back(
+    qkv: CubeTensor,
+    weights: CubeTensor,
+    gradient: CubeTensor,
+    bounds: [CubeTensor; 2],
+    shape: &AttentionShape,
+) -> CubeTensor {
+    let [query, key, value] = three(heads(qkv, 3, shape));
+    let gradient = heads(gradient, 1, shape).remove(0);
+    let of_dropped = plain(gradient.clone(), value, [false, true]);
+    let (of_scores, dropped) = backward(weights, of_dropped, bounds, shape);
+    let parts = vec![
+        plain(of_scores.clone(), key, [false, false]),
+        plain(of_scores, query, [true, false]),
+        plain(dropped, gradient, [true, false]),
+    ];
+    tokens(Cube::float_cat(parts, 0), 3, shape)
+}
 
 /// What the kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +77,11 @@ struct Form {
 }
 
 impl Form {
+    fn of(shape: &AttentionShape) -> Self {
+        let units = if shape.bin_length <= 128 { 32 } else { 64 };
+        Self { length: shape.bin_length, units, drops: shape.drops() }
+    }
+
     /// Groups of four keys that one unit has.
     fn quads_each(&self) -> usize {
         self.length.div_ceil(4 * self.units)
@@ -227,19 +254,18 @@ fn for_dropped(like: &CubeTensor, form: Form) -> CubeTensor {
 }
 
 /// The weights and the dropped weights, `[bins · heads, length, length]`.
-pub(crate) fn forward(
+fn forward(
     scores: CubeTensor,
-    starts: CubeTensor,
-    ends: CubeTensor,
+    [starts, ends]: [CubeTensor; 2],
     shape: &AttentionShape,
 ) -> (CubeTensor, CubeTensor) {
     let [scores, starts, ends] = [scores, starts, ends].map(contiguous);
-    let form = shape.form();
+    let form = Form::of(shape);
     let weights = empty(&scores, scores.meta.shape().to_vec(), scores.dtype);
     let dropped = for_dropped(&scores, form);
     forward_kernel::launch(
         &scores.client.clone(),
-        cubes(shape.rows()),
+        cubes(shape.tokens() * shape.heads),
         CubeDim::new_1d(form.units as u32),
         scores.clone().into_buffer_arg(),
         starts.into_buffer_arg(),
@@ -247,7 +273,7 @@ pub(crate) fn forward(
         weights.clone().into_buffer_arg(),
         dropped.clone().into_buffer_arg(),
         shape.draws(),
-        shape.rows(),
+        shape.tokens() * shape.heads,
         shape.heads,
         shape.scale(),
         form,
@@ -257,20 +283,19 @@ pub(crate) fn forward(
 }
 
 /// The gradient of the scores, and the dropped weights.
-pub(crate) fn backward(
+fn backward(
     weights: CubeTensor,
     gradient: CubeTensor,
-    starts: CubeTensor,
-    ends: CubeTensor,
+    [starts, ends]: [CubeTensor; 2],
     shape: &AttentionShape,
 ) -> (CubeTensor, CubeTensor) {
     let [weights, gradient, starts, ends] = [weights, gradient, starts, ends].map(contiguous);
-    let form = shape.form();
+    let form = Form::of(shape);
     let of_scores = empty(&weights, weights.meta.shape().to_vec(), weights.dtype);
     let dropped = for_dropped(&weights, form);
     backward_kernel::launch(
         &weights.client.clone(),
-        cubes(shape.rows()),
+        cubes(shape.tokens() * shape.heads),
         CubeDim::new_1d(form.units as u32),
         weights.clone().into_buffer_arg(),
         gradient.into_buffer_arg(),
@@ -279,7 +304,7 @@ pub(crate) fn backward(
         of_scores.clone().into_buffer_arg(),
         dropped.clone().into_buffer_arg(),
         shape.draws(),
-        shape.rows(),
+        shape.tokens() * shape.heads,
         shape.heads,
         shape.scale(),
         form,
