@@ -205,6 +205,8 @@ pub enum Reason {
     Withdrawn,
     /// A file too large for a format that is read as a whole, or one that unpacks to too much.
     TooLarge,
+    /// The identifier of a record of its file before it.
+    DuplicateId,
     /// The same text as a document before it.
     ExactDuplicate,
     /// Nearly the text of a document that is kept.
@@ -268,6 +270,7 @@ impl Reason {
             Self::Identifying => "identifying",
             Self::Withdrawn => "withdrawn",
             Self::TooLarge => "too_large",
+            Self::DuplicateId => "duplicate_id",
             Self::ExactDuplicate => "exact_duplicate",
             Self::NearDuplicate => "near_duplicate",
             Self::Contaminated => "contaminated",

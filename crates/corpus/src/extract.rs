@@ -213,6 +213,7 @@ impl<'a> Extractor<'a> {
                     scripts.han + scripts.other,
                 ]
                 .map(|count| count as u32),
+                record: record.record as u32,
                 ..Keys::default()
             };
             match self.fault(source, &document) {

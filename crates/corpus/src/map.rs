@@ -261,4 +261,4 @@ pub(crate) fn pieces(job_key: &Hash, job: &Job<'_>) -> Vec<Hash> {
 }
 
 /// The form of what extraction gives.
-const REVISION: u32 = 3;
+const REVISION: u32 = 4;

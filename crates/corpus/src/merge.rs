@@ -4,6 +4,7 @@
 //! as often as it needs them: in memory are ten bytes a document, here and in the clusters together,
 //! and what each step bounds.
 
+mod identity;
 mod quota;
 
 use std::collections::{BTreeMap, HashSet};
@@ -31,13 +32,14 @@ pub(crate) const DECISIONS: &str = "decisions.zst";
 /// What is decided of a document: kept, or why not.
 const KEPT: u8 = 0;
 /// The reasons that are decided here; a fate is one more than the place.
-const REASONS: [Reason; 6] = [
+const REASONS: [Reason; 7] = [
     Reason::Contaminated,
     Reason::ContaminatedVersion,
     Reason::ExactDuplicate,
     Reason::NearDuplicate,
     Reason::CopiedForward,
     Reason::OverQuota,
+    Reason::DuplicateId,
 ];
 
 /// Everything that is decided.
@@ -131,6 +133,7 @@ pub(crate) fn merge(
         decontamination: None,
         copy_forward: None,
     };
+    merge.drop_repeated_ids(context)?;
     merge.decontaminate()?;
     merge.deduplicate(context)?;
     merge.cut_copies(context)?;

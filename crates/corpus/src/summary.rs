@@ -235,6 +235,12 @@ impl CorpusSummary {
             if summary.documents == 0 {
                 warnings.push(format!("source `{name}` gave no document"));
             }
+            if let Some(repeated) = summary.rejected.get(&Reason::DuplicateId) {
+                warnings.push(format!(
+                    "source `{name}`: {repeated} documents have the `id` of a record before them in \
+                     their file and are left out; an `id` is one record's, a `group` is its patient's or book's"
+                ));
+            }
             if !summary.dropped_pages.is_empty() {
                 let (dropped, pages) = (summary.dropped_pages.len(), summary.pages);
                 warnings.push(format!("source `{name}`: {dropped} of {pages} pages are left out"));

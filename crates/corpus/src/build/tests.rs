@@ -307,6 +307,58 @@ fn a_truncated_gz_keeps_its_complete_records_and_says_partial() {
 }
 
 #[test]
+fn a_gz_of_another_checksum_keeps_its_records_and_says_partial() {
+    let mut fixture = Fixture::new();
+    let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gz.write_all(notes().as_bytes()).unwrap();
+    let mut bytes = gz.finish().unwrap();
+    // The checksum and the length are the last eight bytes.
+    let checksum = bytes.len() - 8;
+    bytes[checksum] ^= 1;
+    fixture.source("notes.jsonl.gz", Format::Jsonl, &bytes);
+    let (summary, documents) = fixture.build("out").unwrap();
+    // Where the stream is wrong is not known: what it ends with is not trusted.
+    assert_eq!(documents.len(), 199);
+    assert_eq!(summary.sources[0].rejected, [(Reason::Truncated, 1)].into());
+    assert!(summary.partial);
+    assert_eq!(summary.sources[0].partial_files, ["notes.jsonl.gz"]);
+}
+
+#[test]
+fn of_records_with_one_id_the_first_stays() {
+    let note = |id: &str, text: &str| {
+        format!(
+            "{}\n",
+            serde_json::json!({ "id": id, "text": format!("환자 {text} chest CT를 시행함.") })
+        )
+    };
+    let book = "결절이 관찰되어 follow-up CT를 권한다. ".repeat(100);
+    let lines = [
+        note("가1", "첫째"),
+        note("b2", &book),
+        note("가1", "둘째"),
+        note("b2", "셋째"),
+        "{\"text\": \"식별자가 없는 note, 흉부 CT\"}\n".to_owned(),
+        "{\"text\": \"식별자가 없는 다른 note, 흉부 CT\"}\n".to_owned(),
+    ];
+    let mut fixture = Fixture::new();
+    fixture.config.deduplicate.near = false;
+    fixture.config.chunk_chars = 1000;
+    let notes = fixture.source("노트", Format::Jsonl, lines.concat().as_bytes());
+    (notes.id, notes.min_chars) = (Some("id".into()), Some(1));
+    fixture.source("영상", Format::Jsonl, note("가1", "판독").as_bytes()).id = Some("id".into());
+    let (summary, documents) = fixture.build("out").unwrap();
+    let rejected: Vec<_> = summary.sources.iter().map(|one| one.rejected.clone()).collect();
+    assert_eq!(rejected, [[(Reason::DuplicateId, 2)].into(), Default::default()]);
+    let mut kept: Vec<_> =
+        documents.iter().map(|one| (one.source.as_str(), one.provenance.record)).collect();
+    assert!(kept.iter().filter(|one| **one == ("노트", 1)).count() > 1);
+    kept.dedup();
+    assert_eq!(kept, [("노트", 0), ("노트", 1), ("노트", 4), ("노트", 5), ("영상", 0)]);
+    assert!(summary.warnings[0].contains("2 documents have the `id`"), "{:?}", summary.warnings);
+}
+
+#[test]
 fn a_record_that_cannot_be_decoded_is_refused_and_the_others_stand() {
     let mut fixture = Fixture::new();
     let mut lines = notes().into_bytes();

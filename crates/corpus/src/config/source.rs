@@ -129,7 +129,7 @@ pub struct SourceConfig {
     /// What is between two parts of one document.
     pub separator: String,
     /// The column, JSON path, attribute or element that identifies a record; kept only as a keyed
-    /// hash.
+    /// hash. Of two records of a file with the same one, the first stays.
     pub id: Option<String>,
     /// The column, JSON path or attribute whose equal values share a split (the patient), or
     /// `@file`, `@folder`, `@record`. Absent is `@record` for tables and JSON, else `@file`.

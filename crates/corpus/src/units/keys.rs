@@ -44,6 +44,8 @@ pub(crate) struct Keys {
     pub segments: u32,
     /// Its characters by script: Hangul, Latin, digits, signs, other letters.
     pub scripts: [u32; 5],
+    /// The record in its file; of more than 2^32 the lower half.
+    pub record: u32,
     /// Its language's place in [`bimed_text`]'s tags.
     pub language: u8,
     /// [`Mark`]s.
@@ -81,7 +83,8 @@ impl Keys {
         {
             out.extend(value.to_le_bytes());
         }
-        out.extend([self.language, self.marks]);
+        out.extend([self.language, self.marks, 0, 0]);
+        out.extend(self.record.to_le_bytes());
         out.resize(begin + KEYS_BYTES, 0);
     }
 
@@ -105,6 +108,7 @@ impl Keys {
             scripts: std::array::from_fn(|script| short(8 + script)),
             language: bytes[84],
             marks: bytes[85],
+            record: short(14),
         }
     }
 }
@@ -187,6 +191,7 @@ mod tests {
             segment: 11,
             segments: 12,
             scripts: [13, 14, 15, 16, 17],
+            record: 18,
             language: 3,
             marks: Mark::Contaminated as u8 | Mark::TimeUnknown as u8,
         };
