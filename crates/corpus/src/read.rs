@@ -131,6 +131,7 @@ impl Format {
         match self {
             Self::Auto if begins("<!doctype html") || begins("<html") => Self::Html,
             Self::Auto if begins("<?xml") => Self::Xml,
+            Self::Auto if markdown::has_front_matter(text) => Self::Markdown,
             Self::Auto => Self::Txt,
             other => other,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bimed_artifact::Store;
-use bimed_corpus::{Job, Share, card};
+use bimed_corpus::{CorpusSummary, Job, Share, card};
 use serde_json::json;
 
 use super::run::{Last, check_approvals, check_inputs, run};
@@ -71,11 +71,15 @@ impl Work<'_> {
                 })?;
                 Ok(())
             }
-            None => {
-                let job = self.job()?;
-                job.map(Share::ALL, &context)?;
-                self.funnel(&job, workshop)
-            }
+            None => match self.store.find(recipe.stage, &recipe.key)? {
+                // What was decided of a corpus that is there lies in it.
+                Some(corpus) => self.show(&serde_json::from_value(corpus.manifest.summary)?),
+                None => {
+                    let job = self.job()?;
+                    job.map(Share::ALL, &context)?;
+                    self.funnel(&job, workshop)
+                }
+            },
         }
     }
 
@@ -87,8 +91,11 @@ impl Work<'_> {
     fn funnel(&self, job: &Job<'_>, workshop: &Workshop<'_>) -> anyhow::Result<()> {
         let recipe = stage::recipe(self.survey, self.section)?;
         let resumable = self.store.resume(recipe.stage, &recipe.key)?;
-        let summary = job.merge(resumable.dir(), &workshop.context())?;
-        let text = card(&summary, &self.section.sources);
+        self.show(&job.merge(resumable.dir(), &workshop.context())?)
+    }
+
+    fn show(&self, summary: &CorpusSummary) -> anyhow::Result<()> {
+        let text = card(summary, &self.section.sources);
         self.session.result(&text, &json!({ "event": "result", "corpus": summary }));
         Ok(())
     }

@@ -62,19 +62,42 @@ pub(super) fn text(markdown: &str, skip: &[String]) -> String {
     reduced
 }
 
-fn without_front_matter(markdown: &str) -> &str {
-    let text = markdown.trim_start_matches('\u{FEFF}');
-    let Some(rest) = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n")) else {
-        return text;
+/// Keys of which front matter has one, so that a conversation between two rules is none. Source: the
+/// front matter of Jekyll, Hugo, Pandoc and Docusaurus.
+const KEYS: [&str; 8] =
+    ["title", "layout", "author", "date", "tags", "description", "output", "slug"];
+
+/// Whether `text` opens with front matter: keys and their values between two rules.
+pub(super) fn has_front_matter(text: &str) -> bool {
+    let key = |line: &str| {
+        let key = line.split_once(':').map_or("", |(key, _)| key);
+        let is_key = key.bytes().all(|one| one.is_ascii_alphanumeric() || b"_-".contains(&one));
+        if is_key { key.to_ascii_lowercase() } else { String::new() }
     };
+    // Values may go on below their key, as lists and blocks do.
+    let goes_on = |line: &str| line.is_empty() || line.starts_with([' ', '\t', '-', '#']);
+    front_matter(text).is_some_and(|(matter, _)| {
+        matter.lines().any(|line| KEYS.contains(&key(line).as_str()))
+            && matter.lines().all(|line| goes_on(line) || !key(line).is_empty())
+    })
+}
+
+fn without_front_matter(markdown: &str) -> &str {
+    front_matter(markdown).map_or(markdown, |(_, body)| body)
+}
+
+/// What stands between the rule that a text opens with and the next, and the text behind it.
+fn front_matter(markdown: &str) -> Option<(&str, &str)> {
+    let text = markdown.trim_start_matches('\u{FEFF}');
+    let rest = text.strip_prefix("---\n").or_else(|| text.strip_prefix("---\r\n"))?;
     let mut at = 0;
     for line in rest.split_inclusive('\n') {
-        at += line.len();
         if matches!(line.trim_end(), "---" | "...") {
-            return &rest[at..];
+            return Some((&rest[..at], &rest[at + line.len()..]));
         }
+        at += line.len();
     }
-    text
+    None
 }
 
 /// A line without its markers; `None` for rules and the rules of tables.

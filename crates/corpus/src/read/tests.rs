@@ -89,6 +89,16 @@ fn what_a_file_is_decides_and_not_its_name() {
     };
     check("a.pdf", "폐렴 CT".as_bytes(), "txt", "폐렴 CT");
     check("a.txt", b"<!DOCTYPE html><html><body>CT</body></html>", "html", "CT");
+    check(
+        "a.txt",
+        "---\ntitle: 폐렴\ntags:\n- CT\n---\n# 폐렴\n\n**CT**로".as_bytes(),
+        "markdown",
+        "폐렴\n\nCT로",
+    );
+    // A rule, and a dialogue between rules, are no front matter.
+    check("a.md", "---\n# 폐렴 **CT**".as_bytes(), "txt", "---\n# 폐렴 **CT**");
+    let dialogue = "---\nDoctor: chest CT를 봅시다\n---\n환자: 네";
+    check("a.md", dialogue.as_bytes(), "txt", dialogue);
     check("a", "<?xml version='1.0'?><a><b>폐렴</b></a>".as_bytes(), "xml", "폐렴");
     #[cfg(feature = "documents")]
     {
