@@ -38,15 +38,17 @@ def stream(data, extra=b""):
     return b"<< /Length %d %s>>\nstream\n" % (len(data), extra) + data + b"\nendstream"
 
 
-def page(shown, font, rest):
-    """One page that shows the hexadecimal string `shown`; `font` is object 5, `rest` follow it."""
-    content = b"BT /F1 24 Tf 50 700 Td <" + shown.hex().encode() + b"> Tj ET"
+def page(shown, font, rest, corner=(0, 0)):
+    """One page that shows the hexadecimal string `shown`; `font` is object 5, `rest` follow it. `corner`
+    is the lower left one of its box."""
+    x, y = corner
+    content = b"BT /F1 24 Tf %d %d Td <" % (x + 50, y + 700) + shown.hex().encode() + b"> Tj ET"
     return pdf(
         [
             b"<< /Type /Catalog /Pages 2 0 R >>",
             b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 800] /Contents 4 0 R"
-            b" /Resources << /Font << /F1 5 0 R >> >> >>",
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [%d %d %d %d] /Contents 4 0 R"
+            b" /Resources << /Font << /F1 5 0 R >> >> >>" % (x, y, x + 400, y + 800),
             stream(content),
             font,
             *rest,
@@ -54,7 +56,7 @@ def page(shown, font, rest):
     )
 
 
-def adobe_korea(encoding, codec):
+def adobe_korea(encoding, codec, corner=(0, 0)):
     """A font that is not embedded, by one of the encodings that PDF predefines for Korean."""
     font = (
         b"<< /Type /Font /Subtype /Type0 /BaseFont /HYSMyeongJo-Medium /Encoding /%s"
@@ -68,7 +70,7 @@ def adobe_korea(encoding, codec):
         b"<< /Type /FontDescriptor /FontName /HYSMyeongJo-Medium /Flags 6 /FontBBox [0 -200 1000 900]"
         b" /ItalicAngle 0 /Ascent 900 /Descent -200 /CapHeight 700 /StemV 80 >>"
     )
-    return page(TEXT.encode(codec), font, [descendant, descriptor])
+    return page(TEXT.encode(codec), font, [descendant, descriptor], corner)
 
 
 def embedded(with_to_unicode):
@@ -130,6 +132,7 @@ def main(folder):
         "uniks_ucs2": adobe_korea(b"UniKS-UCS2-H", "utf-16-be"),
         "kscms_uhc": adobe_korea(b"KSCms-UHC-H", "cp949"),
         "no_to_unicode": embedded(False),
+        "corner": adobe_korea(b"UniKS-UCS2-H", "utf-16-be", corner=(1000, -2000)),
     }
     for name, data in files.items():
         (Path(folder) / f"{name}.pdf").write_bytes(data)

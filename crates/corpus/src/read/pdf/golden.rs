@@ -11,11 +11,12 @@ use crate::Reason;
 /// The text that every file shows.
 const TEXT: &str = "폐렴 CT";
 
-/// The encoding, the file, and whether its text can be known.
-const FILES: [(&str, &[u8], bool); 4] = [
+/// What is hard in it, the file, and whether its text can be known.
+const FILES: [(&str, &[u8], bool); 5] = [
     ("ToUnicode", include_bytes!("golden/to_unicode.pdf"), true),
     ("UniKS-UCS2", include_bytes!("golden/uniks_ucs2.pdf"), true),
     ("KSCms-UHC", include_bytes!("golden/kscms_uhc.pdf"), true),
+    ("a page away from the origin", include_bytes!("golden/corner.pdf"), true),
     ("a font without Unicode", include_bytes!("golden/no_to_unicode.pdf"), false),
 ];
 
@@ -26,7 +27,7 @@ pub struct EngineReport {
     pub engine: EngineName,
     /// Whether it was found.
     pub is_found: bool,
-    /// The encodings that it does not read, or reads wrongly without saying so.
+    /// The files that it does not read, or reads wrongly without saying so.
     pub failed: Vec<String>,
 }
 
@@ -42,7 +43,7 @@ pub(crate) fn test(name: EngineName, engine: Option<&dyn PdfEngine>) -> EngineRe
     let failed = engine.into_iter().flat_map(|engine| {
         FILES.iter().filter(|(_, bytes, is_known)| !passes(engine.pages(bytes), *is_known))
     });
-    let failed = failed.map(|(encoding, ..)| (*encoding).to_owned()).collect();
+    let failed = failed.map(|(what, ..)| (*what).to_owned()).collect();
     EngineReport { engine: name, is_found: engine.is_some(), failed }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 pub(super) use pdfium_render::prelude::Pdfium;
-use pdfium_render::prelude::{PdfiumError, PdfiumInternalError};
+use pdfium_render::prelude::{PdfPage, PdfiumError, PdfiumInternalError};
 
 use crate::Reason;
 
@@ -37,9 +37,13 @@ pub(super) fn pages(library: &Pdfium, bytes: &[u8]) -> Result<Vec<String>, Reaso
         ) => Reason::Encrypted,
         _ => Reason::BadRecord,
     })?;
-    document
-        .pages()
-        .iter()
-        .map(|page| Ok(page.text().map_err(|_| Reason::BadRecord)?.all().replace("\r\n", "\n")))
-        .collect()
+    document.pages().iter().map(|page| text(&page).map_err(|_| Reason::BadRecord)).collect()
+}
+
+/// The text of a page.
+fn text(page: &PdfPage<'_>) -> Result<String, PdfiumError> {
+    // `PdfPageText::all` asks for what is between the origin and the page's size, and a page may have
+    // its corner elsewhere.
+    let text = page.text()?.inside_rect(page.boundaries().bounding()?.bounds);
+    Ok(text.replace("\r\n", "\n"))
 }
