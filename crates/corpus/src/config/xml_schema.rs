@@ -30,8 +30,23 @@ impl XmlSchema {
         match self {
             Self::Jats => SchemaPaths {
                 record: Some("article"),
-                text: &["title-group/article-title", "article-meta/abstract", "article/body"],
-                skip: &["ref-list", "tex-math", "math", "object-id", "sub-article", "response"],
+                // Journals give titles and abstracts in two languages.
+                text: &[
+                    "title-group/article-title",
+                    "trans-title-group/trans-title",
+                    "article-meta/abstract",
+                    "article-meta/trans-abstract",
+                    "article/body",
+                ],
+                skip: &[
+                    "ref-list",
+                    "tex-math",
+                    "math",
+                    "object-id",
+                    "supplementary-material",
+                    "sub-article",
+                    "response",
+                ],
                 id: Some("article-meta/article-id"),
             },
             Self::Pubmed => SchemaPaths {

@@ -66,15 +66,21 @@ fn journal_articles_give_title_abstract_and_body() {
         XmlSchema::Jats,
         "<article><front><journal-meta><journal-title>J</journal-title></journal-meta><article-meta>\
          <article-id pub-id-type='pmc'>PMC7</article-id><title-group><article-title>폐렴 pneumonia\
-         </article-title></title-group><contrib-group><contrib><name><surname>홍</surname></name>\
-         </contrib></contrib-group><abstract><p>배경 background.</p></abstract></article-meta></front>\
+         </article-title><trans-title-group><trans-title>Lung disease</trans-title></trans-title-group>\
+         </title-group><contrib-group><contrib><name><surname>홍</surname></name>\
+         </contrib></contrib-group><abstract><p>배경 background.</p></abstract><trans-abstract \
+         xml:lang='en'><p>CT was taken.</p></trans-abstract></article-meta></front>\
          <body><sec><title>방법</title><p>CT를 <xref>Figure 1</xref>처럼 찍었다.<inline-formula>\
          <tex-math>x^2</tex-math></inline-formula></p><table-wrap><table><tr><td>Na</td><td>138</td>\
-         </tr></table></table-wrap></sec></body><back><ref-list><ref><article-title>다른 논문\
+         </tr></table></table-wrap><supplementary-material><p>Click here.</p></supplementary-material>\
+         </sec></body><back><ref-list><ref><article-title>다른 논문\
          </article-title></ref></ref-list></back></article>",
     );
     let text = out.records[0].text.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert_eq!(text, "폐렴 pneumonia 배경 background. 방법 CT를 Figure 1처럼 찍었다. Na 138");
+    assert_eq!(
+        text,
+        "폐렴 pneumonia Lung disease 배경 background. CT was taken. 방법 CT를 Figure 1처럼 찍었다. Na 138"
+    );
     assert_eq!(out.records[0].id.as_deref(), Some("PMC7"));
 }
 
