@@ -221,7 +221,7 @@ parity() {
 
 bench() {
   begin bench
-  ours half 150 --precision $half --profile
+  ours half 240 --precision $half --scores --profile
   ours f32 90
   finish
 }

@@ -16,6 +16,7 @@ mod heads;
 mod layers;
 mod model;
 mod parameters;
+mod update;
 
 pub use attention::BertAttention;
 pub use config::{BertConfig, ConfigError};
@@ -28,6 +29,7 @@ pub use parameters::{
     LoadError, ParameterName, collect_parameters, device_of, fill_missing, load_weights,
     parameter_names, set_trained, take_gradients, to_host, to_weights, update_parameters,
 };
+pub use update::update_together;
 
 use bimed_ops::{BertOps, Dropout};
 

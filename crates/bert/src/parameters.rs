@@ -173,11 +173,24 @@ fn hugging_face_names(path: &str) -> Vec<String> {
 
 /// The path of the module that a walk is in.
 #[derive(Default)]
-struct Path(Vec<String>);
+pub(crate) struct Path(Vec<String>);
 
 impl Path {
-    fn name<const D: usize>(&self, tensor: &Tensor<D>) -> ParameterName {
-        ParameterName { path: self.0.join("."), shape: tensor.dims().to_vec() }
+    pub(crate) fn enter(&mut self, name: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    pub(crate) fn exit(&mut self) {
+        self.0.pop();
+    }
+
+    /// Fields from the root, joined by dots.
+    pub(crate) fn joined(&self) -> String {
+        self.0.join(".")
+    }
+
+    pub(crate) fn name<const D: usize>(&self, tensor: &Tensor<D>) -> ParameterName {
+        ParameterName { path: self.joined(), shape: tensor.dims().to_vec() }
     }
 }
 
@@ -189,11 +202,11 @@ struct Collect<F> {
 
 impl<F: FnMut(ParameterName, Tensor<1>)> ModuleVisitor for Collect<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -212,11 +225,11 @@ struct TakeGradients<'a> {
 
 impl ModuleVisitor for TakeGradients<'_> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
@@ -235,11 +248,11 @@ struct Update<F> {
 
 impl<F: FnMut(&ParameterName, Tensor<1>) -> Tensor<1>> ModuleMapper for Update<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -264,11 +277,11 @@ struct SetTrained<F> {
 
 impl<F: FnMut(&ParameterName) -> bool> ModuleMapper for SetTrained<F> {
     fn enter_module(&mut self, name: &str, _container_type: &str) {
-        self.path.0.push(name.to_owned());
+        self.path.enter(name);
     }
 
     fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.0.pop();
+        self.path.exit();
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
@@ -277,7 +290,7 @@ impl<F: FnMut(&ParameterName) -> bool> ModuleMapper for SetTrained<F> {
     }
 }
 
-fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
+pub(crate) fn flatten<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
     let elements = tensor.dims().iter().product::<usize>();
     tensor.reshape([elements])
 }

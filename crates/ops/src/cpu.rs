@@ -131,26 +131,28 @@ impl BertOps for FusedCpu {
         }
     }
 
-    fn adamw_step(
+    fn adamw_steps(
         &self,
-        state: AdamWState,
-        gradient: Tensor<1>,
+        states: Vec<(AdamWState, Tensor<1>)>,
         step: &AdamWParameters,
-    ) -> AdamWState {
+    ) -> Vec<AdamWState> {
         let gradient_scale: f32 = step.gradient_scale.clone().into_scalar();
         let scalars = step.scalars(gradient_scale);
-        let (parameter, exp_avg, exp_avg_sq) = <Dispatch as FusedBackend>::fused_adamw(
-            state.parameter.into_dispatch(),
-            state.exp_avg.into_dispatch(),
-            state.exp_avg_sq.into_dispatch(),
-            gradient.into_dispatch(),
-            scalars,
-        );
-        AdamWState {
-            parameter: Tensor::from_dispatch(parameter),
-            exp_avg: Tensor::from_dispatch(exp_avg),
-            exp_avg_sq: Tensor::from_dispatch(exp_avg_sq),
-        }
+        let one = |(state, gradient): (AdamWState, Tensor<1>)| {
+            let (parameter, exp_avg, exp_avg_sq) = <Dispatch as FusedBackend>::fused_adamw(
+                state.parameter.into_dispatch(),
+                state.exp_avg.into_dispatch(),
+                state.exp_avg_sq.into_dispatch(),
+                gradient.into_dispatch(),
+                scalars,
+            );
+            AdamWState {
+                parameter: Tensor::from_dispatch(parameter),
+                exp_avg: Tensor::from_dispatch(exp_avg),
+                exp_avg_sq: Tensor::from_dispatch(exp_avg_sq),
+            }
+        };
+        states.into_iter().map(one).collect()
     }
 
     fn grad_norm(&self, gradients: &[Tensor<1>]) -> Tensor<1> {

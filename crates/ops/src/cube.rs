@@ -16,9 +16,11 @@ mod random;
 mod reduce;
 mod steps;
 mod tensors;
+mod vectors;
 
-use burn::backend::Dispatch;
+use burn::backend::{Cube, Dispatch};
 use burn::tensor::{DType, Int, Tensor};
+use burn_cubecl::tensor::CubeTensor;
 
 use crate::{
     AdamWParameters, AdamWState, Attention, BertOps, CrossEntropy, Dropout, EmbeddingTables, Norm,
@@ -58,6 +60,11 @@ impl FusedCube {
 
 fn scalars(norm: &Norm, place: Place, dropout: Option<Dropout>, has_residual: bool) -> NormScalars {
     NormScalars { epsilon: norm.epsilon, place, dropout, has_residual }
+}
+
+#[expect(clippy::expect_used, reason = "`FusedCube` is for tensors of CubeCL alone")]
+fn primitive(tensor: &Tensor<1>) -> CubeTensor {
+    tensor.clone().try_into_primitive::<Cube>().expect("a tensor on a CubeCL device")
 }
 
 impl BertOps for FusedCube {
@@ -190,33 +197,35 @@ impl BertOps for FusedCube {
         }
     }
 
-    fn adamw_step(
+    fn adamw_steps(
         &self,
-        state: AdamWState,
-        gradient: Tensor<1>,
+        states: Vec<(AdamWState, Tensor<1>)>,
         step: &AdamWParameters,
-    ) -> AdamWState {
-        let (parameter, exp_avg, exp_avg_sq) = <Dispatch as CubeSteps>::step_adamw(
-            state.parameter.into_dispatch(),
-            state.exp_avg.into_dispatch(),
-            state.exp_avg_sq.into_dispatch(),
-            gradient.into_dispatch(),
-            step.gradient_scale.clone().into_dispatch(),
-            step.scalars(1.0),
-        );
-        AdamWState {
-            parameter: Tensor::from_dispatch(parameter),
-            exp_avg: Tensor::from_dispatch(exp_avg),
-            exp_avg_sq: Tensor::from_dispatch(exp_avg_sq),
+    ) -> Vec<AdamWState> {
+        if states.is_empty() {
+            return Vec::new();
         }
+        let all = |of: fn(&(AdamWState, Tensor<1>)) -> &Tensor<1>| {
+            states.iter().map(|state| primitive(of(state))).collect()
+        };
+        let old = [
+            all(|(state, _)| &state.parameter),
+            all(|(state, _)| &state.exp_avg),
+            all(|(state, _)| &state.exp_avg_sq),
+            all(|(_, gradient)| gradient),
+        ];
+        drop(states);
+        let scale = primitive(&step.gradient_scale);
+        let [parameters, exp_avgs, exp_avg_sqs] = optimizer::adamw(old, scale, &step.scalars(1.0))
+            .map(|tensors| tensors.into_iter().map(Tensor::from_primitive::<Cube>));
+        let new = parameters.zip(exp_avgs).zip(exp_avg_sqs);
+        new.map(|((parameter, exp_avg), exp_avg_sq)| AdamWState { parameter, exp_avg, exp_avg_sq })
+            .collect()
     }
 
     fn grad_norm(&self, gradients: &[Tensor<1>]) -> Tensor<1> {
         assert!(!gradients.is_empty(), "the norm of no gradients");
-        let square = |gradient: &Tensor<1>| {
-            let square = <Dispatch as CubeSteps>::step_squares(gradient.clone().into_dispatch());
-            Tensor::<1>::from_dispatch(square)
-        };
-        Tensor::cat(gradients.iter().map(square).collect(), 0).sum().sqrt()
+        let squares = optimizer::sum_of_squares(gradients.iter().map(primitive).collect());
+        Tensor::from_primitive::<Cube>(squares).sqrt()
     }
 }

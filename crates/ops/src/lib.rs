@@ -180,19 +180,20 @@ pub trait BertOps: std::fmt::Debug + Send + Sync {
         entropy::masked_cross_entropy(rows, decoder, bias, labels, weights)
     }
 
-    /// One decoupled AdamW step over one flattened parameter, all in f32, off the autodiff graph.
+    /// One decoupled AdamW step over flattened parameters and their gradients, all in f32, off the
+    /// autodiff graph.
     ///
     /// Source: Loshchilov and Hutter 2019, Algorithm 2, with PyTorch's bias correction.
     ///
     /// # Shapes
-    /// every tensor of `state` and `gradient`: `[elements]`
-    fn adamw_step(
+    /// every tensor of a state and its gradient: `[elements]`
+    fn adamw_steps(
         &self,
-        state: AdamWState,
-        gradient: Tensor<1>,
+        states: Vec<(AdamWState, Tensor<1>)>,
         step: &AdamWParameters,
-    ) -> AdamWState {
-        adamw::adamw_step(state, gradient, step)
+    ) -> Vec<AdamWState> {
+        let one = |(state, gradient)| adamw::adamw_step(state, gradient, step);
+        states.into_iter().map(one).collect()
     }
 
     /// The Euclidean norm of all gradients together, in a fixed order, left on the device.

@@ -1,8 +1,8 @@
 //! AdamW over parameters by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bimed_bert::{ParameterName, parameter_names, to_host, update_parameters};
+use bimed_bert::{ParameterName, parameter_names, to_host, update_together};
 use bimed_checkpoint::Weights;
 use bimed_ops::{AdamWParameters, AdamWState, BertOps};
 use burn::module::Module;
@@ -40,7 +40,7 @@ impl AdamW {
     pub fn step<M: Module>(
         &mut self,
         module: M,
-        mut gradients: BTreeMap<String, Tensor<1>>,
+        gradients: BTreeMap<String, Tensor<1>>,
         learning_rate: f64,
         ops: &dyn BertOps,
     ) -> (M, Tensor<1>) {
@@ -49,19 +49,45 @@ impl AdamW {
         let norm = ops.grad_norm(&list);
         drop(list);
         let gradient_scale = self.gradient_scale(norm.clone());
-        let module = update_parameters(module, |name, parameter| {
-            let Some(gradient) = gradients.remove(&name.path) else { return parameter };
+        let trained: BTreeSet<String> = gradients.keys().cloned().collect();
+        let is_trained = |name: &ParameterName| trained.contains(&name.path);
+        let module = update_together(module, is_trained, |parameters| {
+            self.updated(parameters, gradients, learning_rate, gradient_scale, ops)
+        });
+        (module, norm)
+    }
+
+    /// The parameters after a step: those that decay together, and those that do not.
+    fn updated(
+        &mut self,
+        parameters: Vec<(ParameterName, Tensor<1>)>,
+        mut gradients: BTreeMap<String, Tensor<1>>,
+        learning_rate: f64,
+        gradient_scale: Tensor<1>,
+        ops: &dyn BertOps,
+    ) -> Vec<Tensor<1>> {
+        let mut groups = [(self.config.weight_decay, Vec::new()), (0.0, Vec::new())];
+        for (at, (name, parameter)) in parameters.into_iter().enumerate() {
+            let Some(gradient) = gradients.remove(&name.path) else { continue };
             let [exp_avg, exp_avg_sq] = self.moments.remove(&name.path).unwrap_or_else(|| {
                 let zeros = || Tensor::zeros(parameter.dims(), &parameter.device());
                 [zeros(), zeros()]
             });
-            let step = self.parameters_of(name, learning_rate, gradient_scale.clone());
             let state = AdamWState { parameter, exp_avg, exp_avg_sq };
-            let state = ops.adamw_step(state, gradient, &step);
-            self.moments.insert(name.path.clone(), [state.exp_avg, state.exp_avg_sq]);
-            state.parameter
-        });
-        (module, norm)
+            let group = usize::from(name.is_bias_or_norm());
+            groups[group].1.push(((at, name.path), (state, gradient)));
+        }
+        let mut updated = Vec::new();
+        for (weight_decay, group) in groups {
+            let (places, states): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            let step = self.parameters_of(weight_decay, learning_rate, gradient_scale.clone());
+            for ((at, path), state) in places.into_iter().zip(ops.adamw_steps(states, &step)) {
+                self.moments.insert(path, [state.exp_avg, state.exp_avg_sq]);
+                updated.push((at, state.parameter));
+            }
+        }
+        updated.sort_by_key(|&(at, _)| at);
+        updated.into_iter().map(|(_, parameter)| parameter).collect()
     }
 
     /// `min(1, max_norm / (norm + 1e-6))`, as `torch.nn.utils.clip_grad_norm_` has it.
@@ -74,7 +100,7 @@ impl AdamW {
 
     fn parameters_of(
         &self,
-        name: &ParameterName,
+        weight_decay: f64,
         learning_rate: f64,
         gradient_scale: Tensor<1>,
     ) -> AdamWParameters {
@@ -82,7 +108,7 @@ impl AdamW {
             learning_rate,
             betas: self.config.betas,
             epsilon: self.config.epsilon,
-            weight_decay: if name.is_bias_or_norm() { 0.0 } else { self.config.weight_decay },
+            weight_decay,
             update: self.updates,
             gradient_scale,
         }

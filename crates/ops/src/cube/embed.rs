@@ -6,6 +6,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{contiguous, cubes, cubes_by, elem, empty_f32};
+use super::vectors::vector_of;
 
 /// Units a row or a chunk.
 const UNITS: usize = 64;
@@ -13,25 +14,25 @@ const UNITS: usize = 64;
 const CHUNK: usize = 32;
 
 #[cube(launch)]
-fn sum_kernel(
-    word: &[f32],
-    position: &[f32],
-    token_type: &[f32],
+fn sum_kernel<N: Size>(
+    word: &[Vector<f32, N>],
+    position: &[Vector<f32, N>],
+    token_type: &[Vector<f32, N>],
     ids: &[i32],
     positions: &[i32],
     types: &[i32],
-    output: &mut [f32],
+    output: &mut [Vector<f32, N>],
     tokens: usize,
-    hidden: usize,
+    vectors: usize,
 ) {
     let mut token = CUBE_POS;
     while token < tokens {
-        let of_word = ids[token] as usize * hidden;
-        let of_position = positions[token] as usize * hidden;
-        let of_type = types[token] as usize * hidden;
+        let of_word = ids[token] as usize * vectors;
+        let of_position = positions[token] as usize * vectors;
+        let of_type = types[token] as usize * vectors;
         let mut column = UNIT_POS as usize;
-        while column < hidden {
-            output[token * hidden + column] = word[of_word + column]
+        while column < vectors {
+            output[token * vectors + column] = word[of_word + column]
                 + position[of_position + column]
                 + token_type[of_type + column];
             column += UNITS;
@@ -47,10 +48,12 @@ pub(crate) fn sum(tables: [CubeTensor; 3], ids: [CubeTensor; 3]) -> CubeTensor {
     let hidden = word.meta.shape()[1];
     let tokens = ids.meta.num_elements();
     let output = empty_f32(&word, [tokens, hidden]);
+    let vector = vector_of(hidden, &[DType::F32]);
     sum_kernel::launch(
         &word.client.clone(),
         cubes(tokens),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         word.into_buffer_arg(),
         position.into_buffer_arg(),
         token_type.into_buffer_arg(),
@@ -59,7 +62,7 @@ pub(crate) fn sum(tables: [CubeTensor; 3], ids: [CubeTensor; 3]) -> CubeTensor {
         types.into_buffer_arg(),
         output.clone().into_buffer_arg(),
         tokens,
-        hidden,
+        hidden / vector,
     );
     output
 }
@@ -68,14 +71,14 @@ pub(crate) fn sum(tables: [CubeTensor; 3], ids: [CubeTensor; 3]) -> CubeTensor {
 /// written where it belongs; the part of one that comes from before goes to `heads`, the part of one
 /// that begins here and goes on, to `tails`.
 #[cube(launch)]
-fn chunks_kernel<V: Float, O: Float>(
-    values: &[V],
+fn chunks_kernel<V: Float, O: Float, N: Size>(
+    values: &[Vector<V, N>],
     ids: &[i32],
     order: &[i32],
-    output: &mut [O],
-    heads: &mut [f32],
-    tails: &mut [f32],
-    hidden: usize,
+    output: &mut [Vector<O, N>],
+    heads: &mut [Vector<f32, N>],
+    tails: &mut [Vector<f32, N>],
+    vectors: usize,
     num_chunks: usize,
     #[define(V, O)] _elems: [ElemType; 2],
 ) {
@@ -85,29 +88,29 @@ fn chunks_kernel<V: Float, O: Float>(
         let first = chunk * CHUNK;
         let last = min(first + CHUNK, count);
         let mut column = UNIT_POS as usize;
-        while column < hidden {
-            let mut sum = 0.0f32;
+        while column < vectors {
+            let mut sum = Vector::<f32, N>::new(0.0f32);
             let mut begins_here = begins(ids, order, first);
             let mut place = first;
             while place < last {
                 let token = order[place] as usize;
-                sum += f32::cast_from(values[token * hidden + column]);
+                sum += Vector::cast_from(values[token * vectors + column]);
                 let is_over = ends(ids, order, place);
                 if is_over && begins_here {
-                    output[ids[token] as usize * hidden + column] = O::cast_from(sum);
+                    output[ids[token] as usize * vectors + column] = Vector::cast_from(sum);
                 }
                 if is_over && !begins_here {
-                    heads[chunk * hidden + column] = sum;
+                    heads[chunk * vectors + column] = sum;
                 }
                 if !is_over && place + 1 == last {
                     if begins_here {
-                        tails[chunk * hidden + column] = sum;
+                        tails[chunk * vectors + column] = sum;
                     } else {
-                        heads[chunk * hidden + column] = sum;
+                        heads[chunk * vectors + column] = sum;
                     }
                 }
                 if is_over {
-                    sum = 0.0f32;
+                    sum = Vector::new(0.0f32);
                     begins_here = true;
                 }
                 place += 1;
@@ -141,13 +144,13 @@ fn ends(ids: &[i32], order: &[i32], place: usize) -> bool {
 /// Joins the runs that cross chunks, in the order of the chunks: one unit a column, as a run may be
 /// all tokens.
 #[cube(launch)]
-fn join_kernel<O: Float>(
+fn join_kernel<O: Float, N: Size>(
     ids: &[i32],
     order: &[i32],
-    heads: &[f32],
-    tails: &[f32],
-    output: &mut [O],
-    hidden: usize,
+    heads: &[Vector<f32, N>],
+    tails: &[Vector<f32, N>],
+    output: &mut [Vector<O, N>],
+    vectors: usize,
     num_chunks: usize,
     #[define(O)] _elem: ElemType,
 ) {
@@ -158,21 +161,21 @@ fn join_kernel<O: Float>(
         let next = (chunk + 1) * CHUNK; // the first place of the next chunk
         let id = ids[order[next - 1] as usize];
         // The run that reaches the end of this chunk begins in it, and goes on.
-        let mut joins = column < hidden && ids[order[next] as usize] == id;
+        let mut joins = column < vectors && ids[order[next] as usize] == id;
         if chunk > 0 {
             joins = joins && ids[order[chunk * CHUNK - 1] as usize] != id;
         }
         if joins {
-            let mut sum = tails[chunk * hidden + column];
+            let mut sum = tails[chunk * vectors + column];
             let mut other = chunk + 1;
             let mut goes_on = true;
             while goes_on {
-                sum += heads[other * hidden + column];
+                sum += heads[other * vectors + column];
                 let last = min((other + 1) * CHUNK, count) - 1;
                 goes_on = !ends(ids, order, last) && ids[order[last] as usize] == id;
                 other += 1;
             }
-            output[id as usize * hidden + column] = O::cast_from(sum);
+            output[id as usize * vectors + column] = Vector::cast_from(sum);
         }
         chunk += CUBE_COUNT_X as usize;
     }
@@ -194,30 +197,34 @@ pub(crate) fn segmented_sum(
     let output = zeros_client(client.clone(), values.device.clone(), [rows, hidden].into(), out);
     let output = contiguous(output);
     let [heads, tails] = [(); 2].map(|()| empty_f32(&values, [num_chunks, hidden]));
+    let vector = vector_of(hidden, &[DType::F32]);
+    let vectors = hidden / vector;
     chunks_kernel::launch(
         &client,
         cubes(num_chunks),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         values.clone().into_buffer_arg(),
         ids.clone().into_buffer_arg(),
         order.clone().into_buffer_arg(),
         output.clone().into_buffer_arg(),
         heads.clone().into_buffer_arg(),
         tails.clone().into_buffer_arg(),
-        hidden,
+        vectors,
         num_chunks,
         [values.dtype, out].map(elem),
     );
     join_kernel::launch(
         &client,
-        cubes_by(num_chunks, hidden.div_ceil(UNITS)),
+        cubes_by(num_chunks, vectors.div_ceil(UNITS)),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         ids.into_buffer_arg(),
         order.into_buffer_arg(),
         heads.into_buffer_arg(),
         tails.into_buffer_arg(),
         output.clone().into_buffer_arg(),
-        hidden,
+        vectors,
         num_chunks,
         elem(out),
     );

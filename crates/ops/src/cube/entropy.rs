@@ -10,54 +10,76 @@ use super::launch::{contiguous, cubes, elem, empty, empty_f32};
 use super::product::wide;
 use super::reduce::{column_sums, largest, total};
 use super::tensors::{cast, joined, narrow, reshape, shape};
+use super::vectors::vector_of;
 
 /// Units a row.
 const UNITS: usize = 256;
 
 #[cube(launch)]
-fn rows_kernel<O: Float>(
-    logits: &[f32],
-    bias: &[f32],
+fn rows_kernel<O: Float, N: Size>(
+    logits: &[Vector<f32, N>],
+    bias: &[Vector<f32, N>],
     labels: &[i32],
     weights: &[f32],
-    gradient: &mut [O],
+    gradient: &mut [Vector<O, N>],
     nll: &mut [f32],
     correct: &mut [f32],
     rows: usize,
-    vocab: usize,
+    vectors: usize,
     #[define(O)] _elem: ElemType,
 ) {
     let mut lanes = Shared::<[f32]>::new_slice(UNITS);
+    let mut of_label = Shared::<[f32]>::new_slice(1usize);
+    let size = N::value();
     let mut row = CUBE_POS;
     while row < rows {
-        let base = row * vocab;
+        let base = row * vectors;
         let label = labels[row] as usize;
-        let mut highest = logits[base] + bias[0];
+        let first = logits[base] + bias[0];
+        let mut highest = first.extract(0usize);
         let mut at = UNIT_POS as usize;
-        while at < vocab {
-            highest = max(highest, logits[base + at] + bias[at]);
+        while at < vectors {
+            let scores = logits[base + at] + bias[at];
+            #[unroll]
+            for lane in 0..size {
+                highest = max(highest, scores.extract(lane));
+            }
             at += UNITS;
         }
         let highest = largest(&mut lanes, highest, UNITS);
         let mut sum = 0.0f32;
         let mut at = UNIT_POS as usize;
-        while at < vocab {
-            sum += (logits[base + at] + bias[at] - highest).exp();
+        while at < vectors {
+            let scores = logits[base + at] + bias[at];
+            #[unroll]
+            for lane in 0..size {
+                sum += (scores.extract(lane) - highest).exp();
+            }
             at += UNITS;
         }
         let sum = total(&mut lanes, sum, UNITS);
         let weight = weights[row];
         let mut at = UNIT_POS as usize;
-        while at < vocab {
-            let probability = (logits[base + at] + bias[at] - highest).exp() / sum;
-            let of_label = select(at == label, 1.0f32, 0.0f32);
-            gradient[base + at] = O::cast_from(weight * (probability - of_label));
+        while at < vectors {
+            let scores = logits[base + at] + bias[at];
+            let mut gradients = Vector::<O, N>::empty();
+            #[unroll]
+            for lane in 0..size {
+                let score = scores.extract(lane) - highest;
+                let is_label = at * size + lane == label;
+                if is_label {
+                    of_label[0] = score;
+                }
+                let expected = select(is_label, 1.0f32, 0.0f32);
+                gradients.insert(lane, O::cast_from(weight * (score.exp() / sum - expected)));
+            }
+            gradient[base + at] = gradients;
             at += UNITS;
         }
+        sync_cube();
         if UNIT_POS == 0 {
-            let of_label = logits[base + label] + bias[label] - highest;
-            nll[row] = sum.ln() - of_label;
-            correct[row] = select(of_label >= 0.0f32, 1.0f32, 0.0f32);
+            nll[row] = sum.ln() - of_label[0];
+            correct[row] = select(of_label[0] >= 0.0f32, 1.0f32, 0.0f32);
         }
         row += CUBE_COUNT;
     }
@@ -76,11 +98,13 @@ fn rows_of_logits(
     let vocab = bias.meta.num_elements();
     let rows = labels.meta.num_elements();
     let gradient = empty(&logits, [rows, vocab], out);
+    let vector = vector_of(vocab, &[DType::F32]);
     let [nll, correct] = [(); 2].map(|()| empty_f32(&logits, [rows]));
     rows_kernel::launch(
         &logits.client.clone(),
         cubes(rows),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         logits.into_buffer_arg(),
         bias.into_buffer_arg(),
         labels.into_buffer_arg(),
@@ -89,7 +113,7 @@ fn rows_of_logits(
         nll.clone().into_buffer_arg(),
         correct.clone().into_buffer_arg(),
         rows,
-        vocab,
+        vocab / vector,
         elem(out),
     );
     (gradient, nll, correct)

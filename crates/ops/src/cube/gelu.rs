@@ -4,8 +4,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{contiguous, cubes, elem, empty};
+use super::vectors::vector_of;
 
-/// Units a cube; each takes elements by strides.
+/// Units a cube; each takes vectors by strides.
 const UNITS: usize = 256;
 
 /// The error function within 4e-7, as on the processor.
@@ -34,31 +35,48 @@ fn phi(x: f32) -> f32 {
 }
 
 #[cube(launch)]
-fn forward_kernel<F: Float>(input: &[F], output: &mut [F], #[define(F)] _elem: ElemType) {
-    let mut at = ABSOLUTE_POS;
-    let stride = CUBE_COUNT * CUBE_DIM as usize;
-    while at < input.len() {
-        let x = f32::cast_from(input[at]);
-        output[at] = F::cast_from(x * phi(x));
-        at += stride;
-    }
-}
-
-#[cube(launch)]
-fn backward_kernel<F: Float>(
-    input: &[F],
-    gradient: &[F],
-    output: &mut [F],
+fn forward_kernel<F: Float, N: Size>(
+    input: &[Vector<F, N>],
+    output: &mut [Vector<F, N>],
     #[define(F)] _elem: ElemType,
 ) {
     let mut at = ABSOLUTE_POS;
     let stride = CUBE_COUNT * CUBE_DIM as usize;
     while at < input.len() {
-        let x = f32::cast_from(input[at]);
-        // φ(x) = exp(−x² / 2) / √(2π)
-        let density = 0.398_942_3f32 * (-0.5f32 * x * x).exp();
-        let dy = f32::cast_from(gradient[at]);
-        output[at] = F::cast_from(dy * (phi(x) + x * density));
+        let vector = Vector::<f32, N>::cast_from(input[at]);
+        let mut result = Vector::<F, N>::empty();
+        #[unroll]
+        for lane in 0..N::value() {
+            let x = vector.extract(lane);
+            result.insert(lane, F::cast_from(x * phi(x)));
+        }
+        output[at] = result;
+        at += stride;
+    }
+}
+
+#[cube(launch)]
+fn backward_kernel<F: Float, N: Size>(
+    input: &[Vector<F, N>],
+    gradient: &[Vector<F, N>],
+    output: &mut [Vector<F, N>],
+    #[define(F)] _elem: ElemType,
+) {
+    let mut at = ABSOLUTE_POS;
+    let stride = CUBE_COUNT * CUBE_DIM as usize;
+    while at < input.len() {
+        let vector = Vector::<f32, N>::cast_from(input[at]);
+        let gradients = Vector::<f32, N>::cast_from(gradient[at]);
+        let mut result = Vector::<F, N>::empty();
+        #[unroll]
+        for lane in 0..N::value() {
+            let x = vector.extract(lane);
+            // φ(x) = exp(−x² / 2) / √(2π)
+            let density = 0.398_942_3f32 * (-0.5f32 * x * x).exp();
+            let dy = gradients.extract(lane);
+            result.insert(lane, F::cast_from(dy * (phi(x) + x * density)));
+        }
+        output[at] = result;
         at += stride;
     }
 }
@@ -67,10 +85,13 @@ fn backward_kernel<F: Float>(
 pub(crate) fn forward(input: CubeTensor) -> CubeTensor {
     let input = contiguous(input);
     let output = empty(&input, input.meta.shape().to_vec(), input.dtype);
+    let elements = input.meta.num_elements();
+    let vector = vector_of(elements, &[input.dtype]);
     forward_kernel::launch(
         &input.client.clone(),
-        cubes(input.meta.num_elements().div_ceil(UNITS)),
+        cubes(elements.div_ceil(UNITS * vector)),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         input.clone().into_buffer_arg(),
         output.clone().into_buffer_arg(),
         elem(input.dtype),
@@ -82,10 +103,13 @@ pub(crate) fn forward(input: CubeTensor) -> CubeTensor {
 pub(crate) fn backward(input: CubeTensor, gradient: CubeTensor) -> CubeTensor {
     let [input, gradient] = [input, gradient].map(contiguous);
     let output = empty(&input, input.meta.shape().to_vec(), input.dtype);
+    let elements = input.meta.num_elements();
+    let vector = vector_of(elements, &[input.dtype]);
     backward_kernel::launch(
         &input.client.clone(),
-        cubes(input.meta.num_elements().div_ceil(UNITS)),
+        cubes(elements.div_ceil(UNITS * vector)),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         input.clone().into_buffer_arg(),
         gradient.into_buffer_arg(),
         output.clone().into_buffer_arg(),

@@ -7,6 +7,7 @@ use cubecl::prelude::*;
 use super::launch::{contiguous, cubes, elem, empty, empty_f32};
 use super::random::{Draws, draws, fill_mask};
 use super::reduce::{column_sums, total};
+use super::vectors::{read_quad, vector_of, write_quad};
 use crate::Dropout;
 
 /// Units a row.
@@ -61,41 +62,43 @@ impl Form {
 
 /// `x = mask · input + residual` of the unit's columns, into `values`; 0 beyond the row.
 #[cube]
-fn load<I: Float, R: Float>(
+fn load<I: Float, R: Float, N: Size>(
     values: &mut Array<f32>,
-    input: &[I],
-    residual: &[R],
+    input: &[Vector<I, N>],
+    residual: &[Vector<R, N>],
     draws: &Draws,
     row: usize,
     #[comptime] form: Form,
 ) {
     let mut mask = Array::<f32>::new(4usize);
+    let mut quad = Array::<f32>::new(4usize);
+    let first = row * form.hidden;
     #[unroll]
     for turn in 0..comptime!(form.quads_each()) {
-        let quad = turn * UNITS + UNIT_POS as usize;
-        fill_mask(&mut mask, draws, row as u32, quad as u32, comptime!(form.drops_input));
+        let block = turn * UNITS + UNIT_POS as usize;
+        fill_mask(&mut mask, draws, row as u32, block as u32, comptime!(form.drops_input));
+        read_quad::<I, N>(&mut quad, input, first, block * 4, form.hidden);
         #[unroll]
         for lane in 0..4usize {
-            let column = quad * 4 + lane;
-            let mut value = 0.0f32;
-            if column < form.hidden {
-                value = f32::cast_from(input[row * form.hidden + column]) * mask[lane];
-                if comptime!(form.has_residual) {
-                    value += f32::cast_from(residual[row * form.hidden + column]);
-                }
+            values[turn * 4 + lane] = quad[lane] * mask[lane];
+        }
+        if comptime!(form.has_residual) {
+            read_quad::<R, N>(&mut quad, residual, first, block * 4, form.hidden);
+            #[unroll]
+            for lane in 0..4usize {
+                values[turn * 4 + lane] += quad[lane];
             }
-            values[turn * 4 + lane] = value;
         }
     }
 }
 
 #[cube(launch)]
-fn forward_kernel<I: Float, R: Float, O: Float>(
-    input: &[I],
-    residual: &[R],
-    gain: &[f32],
-    bias: &[f32],
-    output: &mut [O],
+fn forward_kernel<I: Float, R: Float, O: Float, N: Size>(
+    input: &[Vector<I, N>],
+    residual: &[Vector<R, N>],
+    gain: &[Vector<f32, N>],
+    bias: &[Vector<f32, N>],
+    output: &mut [Vector<O, N>],
     statistics: &mut [f32],
     draws: Draws,
     rows: usize,
@@ -106,10 +109,13 @@ fn forward_kernel<I: Float, R: Float, O: Float>(
     let mut lanes = Shared::<[f32]>::new_slice(UNITS);
     let mut values = Array::<f32>::new(comptime!(4 * form.quads_each()));
     let mut mask = Array::<f32>::new(4usize);
+    let mut gains = Array::<f32>::new(4usize);
+    let mut biases = Array::<f32>::new(4usize);
+    let mut outputs = Array::<f32>::new(4usize);
     let width = comptime!(form.hidden as f32);
     let mut row = CUBE_POS;
     while row < rows {
-        load::<I, R>(&mut values, input, residual, &draws, row, form);
+        load::<I, R, N>(&mut values, input, residual, &draws, row, form);
         let mut sum = 0.0f32;
         #[unroll]
         for at in 0..comptime!(4 * form.quads_each()) {
@@ -133,15 +139,14 @@ fn forward_kernel<I: Float, R: Float, O: Float>(
         for turn in 0..comptime!(form.quads_each()) {
             let quad = turn * UNITS + UNIT_POS as usize;
             fill_mask(&mut mask, &draws, row as u32, quad as u32, comptime!(form.drops_output));
+            read_quad::<f32, N>(&mut gains, gain, 0usize, quad * 4, form.hidden);
+            read_quad::<f32, N>(&mut biases, bias, 0usize, quad * 4, form.hidden);
             #[unroll]
             for lane in 0..4usize {
-                let column = quad * 4 + lane;
-                if column < form.hidden {
-                    let normal = (values[turn * 4 + lane] - mean) * inverse;
-                    let value = (normal * gain[column] + bias[column]) * mask[lane];
-                    output[row * form.hidden + column] = O::cast_from(value);
-                }
+                let normal = (values[turn * 4 + lane] - mean) * inverse;
+                outputs[lane] = (normal * gains[lane] + biases[lane]) * mask[lane];
             }
+            write_quad::<O, N>(&outputs, output, row * form.hidden, quad * 4, form.hidden);
         }
         if UNIT_POS == 0 {
             statistics[2 * row] = mean;
@@ -154,15 +159,15 @@ fn forward_kernel<I: Float, R: Float, O: Float>(
 /// `dx = (dŷ − mean(dŷ) − x̂ · mean(dŷ x̂)) / deviation` with `dŷ = dy · gain`; and this cube's share
 /// of `Σ dy x̂` and `Σ dy`.
 #[cube(launch)]
-fn backward_kernel<G: Float, I: Float, R: Float>(
-    gradient: &[G],
-    input: &[I],
-    residual: &[R],
-    gain: &[f32],
+fn backward_kernel<G: Float, I: Float, R: Float, N: Size>(
+    gradient: &[Vector<G, N>],
+    input: &[Vector<I, N>],
+    residual: &[Vector<R, N>],
+    gain: &[Vector<f32, N>],
     statistics: &[f32],
-    of_input: &mut [I],
-    of_residual: &mut [R],
-    shares: &mut [f32],
+    of_input: &mut [Vector<I, N>],
+    of_residual: &mut [Vector<R, N>],
+    shares: &mut [Vector<f32, N>],
     draws: Draws,
     rows: usize,
     #[comptime] form: Form,
@@ -175,6 +180,8 @@ fn backward_kernel<G: Float, I: Float, R: Float>(
     let mut of_gain = Array::<f32>::new(each);
     let mut of_bias = Array::<f32>::new(each);
     let mut mask = Array::<f32>::new(4usize);
+    let mut gains = Array::<f32>::new(4usize);
+    let mut four = Array::<f32>::new(4usize);
     let width = comptime!(form.hidden as f32);
     #[unroll]
     for at in 0..each {
@@ -183,7 +190,7 @@ fn backward_kernel<G: Float, I: Float, R: Float>(
     }
     let mut row = CUBE_POS;
     while row < rows {
-        load::<I, R>(&mut normals, input, residual, &draws, row, form);
+        load::<I, R, N>(&mut normals, input, residual, &draws, row, form);
         let mean = statistics[2 * row];
         let inverse = statistics[2 * row + 1];
         let mut sum = 0.0f32;
@@ -192,21 +199,21 @@ fn backward_kernel<G: Float, I: Float, R: Float>(
         for turn in 0..comptime!(form.quads_each()) {
             let quad = turn * UNITS + UNIT_POS as usize;
             fill_mask(&mut mask, &draws, row as u32, quad as u32, comptime!(form.drops_output));
+            read_quad::<G, N>(&mut four, gradient, row * form.hidden, quad * 4, form.hidden);
+            read_quad::<f32, N>(&mut gains, gain, 0usize, quad * 4, form.hidden);
+            // Beyond the row the gradient is 0, and so is what it gives.
             #[unroll]
             for lane in 0..4usize {
-                let column = quad * 4 + lane;
                 let at = turn * 4 + lane;
-                if column < form.hidden {
-                    let normal = (normals[at] - mean) * inverse;
-                    let dy = f32::cast_from(gradient[row * form.hidden + column]) * mask[lane];
-                    of_gain[at] += dy * normal;
-                    of_bias[at] += dy;
-                    let of_normal = dy * gain[column];
-                    normals[at] = normal;
-                    scaled[at] = of_normal;
-                    sum += of_normal;
-                    product += of_normal * normal;
-                }
+                let normal = (normals[at] - mean) * inverse;
+                let dy = four[lane] * mask[lane];
+                of_gain[at] += dy * normal;
+                of_bias[at] += dy;
+                let of_normal = dy * gains[lane];
+                normals[at] = normal;
+                scaled[at] = of_normal;
+                sum += of_normal;
+                product += of_normal * normal;
             }
         }
         let sum = total(&mut lanes, sum, UNITS) / width;
@@ -217,30 +224,28 @@ fn backward_kernel<G: Float, I: Float, R: Float>(
             fill_mask(&mut mask, &draws, row as u32, quad as u32, comptime!(form.drops_input));
             #[unroll]
             for lane in 0..4usize {
-                let column = quad * 4 + lane;
                 let at = turn * 4 + lane;
-                if column < form.hidden {
-                    let of_sum = inverse * (scaled[at] - sum - normals[at] * product);
-                    of_input[row * form.hidden + column] = I::cast_from(of_sum * mask[lane]);
-                    if comptime!(form.has_residual) {
-                        of_residual[row * form.hidden + column] = R::cast_from(of_sum);
-                    }
-                }
+                four[lane] = inverse * (scaled[at] - sum - normals[at] * product);
+                gains[lane] = four[lane] * mask[lane];
+            }
+            write_quad::<I, N>(&gains, of_input, row * form.hidden, quad * 4, form.hidden);
+            if comptime!(form.has_residual) {
+                write_quad::<R, N>(&four, of_residual, row * form.hidden, quad * 4, form.hidden);
             }
         }
         row += CUBE_COUNT;
     }
+    let base = CUBE_POS * comptime!(2 * form.hidden);
     #[unroll]
     for turn in 0..comptime!(form.quads_each()) {
+        let column = (turn * UNITS + UNIT_POS as usize) * 4;
         #[unroll]
         for lane in 0..4usize {
-            let column = (turn * UNITS + UNIT_POS as usize) * 4 + lane;
-            if column < form.hidden {
-                let base = CUBE_POS * comptime!(2 * form.hidden);
-                shares[base + column] = of_gain[turn * 4 + lane];
-                shares[base + form.hidden + column] = of_bias[turn * 4 + lane];
-            }
+            gains[lane] = of_gain[turn * 4 + lane];
+            four[lane] = of_bias[turn * 4 + lane];
         }
+        write_quad::<f32, N>(&gains, shares, base, column, form.hidden);
+        write_quad::<f32, N>(&four, shares, base + form.hidden, column, form.hidden);
     }
 }
 
@@ -263,6 +268,7 @@ pub(crate) fn forward(
         &input.client.clone(),
         cubes(rows),
         CubeDim::new_1d(UNITS as u32),
+        vector_of(hidden, &[DType::F32]),
         input.into_buffer_arg(),
         residual.into_buffer_arg(),
         gain.into_buffer_arg(),
@@ -301,6 +307,7 @@ pub(crate) fn backward(
         &input.client.clone(),
         cubes(num_shares),
         CubeDim::new_1d(UNITS as u32),
+        vector_of(hidden, &[DType::F32]),
         gradient.into_buffer_arg(),
         input.into_buffer_arg(),
         residual.into_buffer_arg(),

@@ -1,12 +1,23 @@
-//! The AdamW step.
+//! The AdamW step and the squares of gradients, several tensors a launch.
 
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::launch::{contiguous, cubes, empty_f32};
+use super::launch::{contiguous, empty_f32};
+use super::reduce::{sum_of, total};
+use super::tensors::joined;
+use super::vectors::vector_of;
 
-/// Units a cube; each takes elements by strides.
+/// Units a cube; each takes vectors by strides.
 const UNITS: usize = 256;
+/// Vectors of a unit, where a tensor has fewer cubes than [`MOST_CUBES`].
+const VECTORS_EACH: usize = 4;
+/// Cubes of a tensor at most.
+const MOST_CUBES: usize = 1024;
+/// Tensors of a launch at most: their addresses and lengths are arguments of the kernel, of which CUDA
+/// takes 4 KiB.
+const MOST_TENSORS: usize = 16;
 
 /// The scalars of one step; `adamw::Scalars` on the device.
 #[derive(CubeLaunch, CubeType)]
@@ -21,56 +32,247 @@ struct Step {
     kept: f32,
 }
 
-#[cube(launch)]
-fn adamw_kernel(
-    parameter: &[f32],
-    exp_avg: &[f32],
-    exp_avg_sq: &[f32],
-    gradient: &[f32],
-    gradient_scale: &[f32],
-    new_parameter: &mut [f32],
-    new_avg: &mut [f32],
-    new_avg_sq: &mut [f32],
-    step: Step,
-) {
-    let mut at = ABSOLUTE_POS;
-    let stride = CUBE_COUNT * CUBE_DIM as usize;
-    while at < parameter.len() {
-        let gradient = gradient[at] * gradient_scale[0];
-        let first = exp_avg[at] * step.beta_1 + gradient * step.complement_1;
-        let second = exp_avg_sq[at] * step.beta_2 + gradient * gradient * step.complement_2;
+/// One vector of a parameter, of its two means and of its gradient → the first three, anew.
+#[cube]
+fn updated<N: Size>(
+    parameter: Vector<f32, N>,
+    exp_avg: Vector<f32, N>,
+    exp_avg_sq: Vector<f32, N>,
+    gradient: Vector<f32, N>,
+    gradient_scale: f32,
+    step: &Step,
+) -> (Vector<f32, N>, Vector<f32, N>, Vector<f32, N>) {
+    let mut new_parameter = Vector::<f32, N>::empty();
+    let mut new_avg = Vector::<f32, N>::empty();
+    let mut new_avg_sq = Vector::<f32, N>::empty();
+    #[unroll]
+    for lane in 0..N::value() {
+        let gradient = gradient.extract(lane) * gradient_scale;
+        let first = exp_avg.extract(lane) * step.beta_1 + gradient * step.complement_1;
+        let second =
+            exp_avg_sq.extract(lane) * step.beta_2 + gradient * gradient * step.complement_2;
         let denominator = second.sqrt() * step.root_correction + step.epsilon;
-        new_parameter[at] = parameter[at] * step.kept - first / denominator * step.step_size;
-        new_avg[at] = first;
-        new_avg_sq[at] = second;
-        at += stride;
+        let kept = parameter.extract(lane) * step.kept;
+        new_parameter.insert(lane, kept - first / denominator * step.step_size);
+        new_avg.insert(lane, first);
+        new_avg_sq.insert(lane, second);
+    }
+    (new_parameter, new_avg, new_avg_sq)
+}
+
+/// The cubes of a tensor: from `first` on, and before `end`.
+#[derive(CubeType)]
+struct Cubes {
+    first: u32,
+    end: u32,
+}
+
+/// The first vector of this unit.
+#[cube]
+fn first_of_unit(cubes: &Cubes) -> usize {
+    (CUBE_POS as u32 - cubes.first) as usize * UNITS + UNIT_POS as usize
+}
+
+/// From one vector of a unit to its next.
+#[cube]
+fn stride_of(cubes: &Cubes) -> usize {
+    (cubes.end - cubes.first) as usize * UNITS
+}
+
+#[cube]
+fn update_tensor<N: Size>(
+    parameter: &[Vector<f32, N>],
+    exp_avg: &[Vector<f32, N>],
+    exp_avg_sq: &[Vector<f32, N>],
+    gradient: &[Vector<f32, N>],
+    new_parameter: &mut [Vector<f32, N>],
+    new_avg: &mut [Vector<f32, N>],
+    new_avg_sq: &mut [Vector<f32, N>],
+    gradient_scale: f32,
+    cubes: &Cubes,
+    step: &Step,
+) {
+    let mut at = first_of_unit(cubes);
+    while at < parameter.len() {
+        let (new, avg, avg_sq) = updated::<N>(
+            parameter[at],
+            exp_avg[at],
+            exp_avg_sq[at],
+            gradient[at],
+            gradient_scale,
+            step,
+        );
+        new_parameter[at] = new;
+        new_avg[at] = avg;
+        new_avg_sq[at] = avg_sq;
+        at += stride_of(cubes);
     }
 }
 
-/// The parameter and its two means after a step.
+/// Each tensor has cubes of its own: `ends` are the cubes after their last.
+#[cube(launch)]
+fn adamw_kernel<N: Size>(
+    parameters: &Sequence<Box<[Vector<f32, N>]>>,
+    exp_avgs: &Sequence<Box<[Vector<f32, N>]>>,
+    exp_avg_sqs: &Sequence<Box<[Vector<f32, N>]>>,
+    gradients: &Sequence<Box<[Vector<f32, N>]>>,
+    gradient_scale: &[f32],
+    new_parameters: &mut Sequence<Box<[Vector<f32, N>]>>,
+    new_avgs: &mut Sequence<Box<[Vector<f32, N>]>>,
+    new_avg_sqs: &mut Sequence<Box<[Vector<f32, N>]>>,
+    ends: Sequence<u32>,
+    step: Step,
+) {
+    let cube = CUBE_POS as u32;
+    let mut first = 0u32;
+    #[unroll]
+    for tensor in 0..comptime!(ends.len()) {
+        let end = ends[tensor];
+        if cube >= first && cube < end {
+            update_tensor::<N>(
+                parameters.index(tensor),
+                exp_avgs.index(tensor),
+                exp_avg_sqs.index(tensor),
+                gradients.index(tensor),
+                new_parameters.index_mut(tensor),
+                new_avgs.index_mut(tensor),
+                new_avg_sqs.index_mut(tensor),
+                gradient_scale[0],
+                &Cubes { first, end },
+                &step,
+            );
+        }
+        first = end;
+    }
+}
+
+/// This unit's share of the squares of a tensor.
+#[cube]
+fn squares_of<N: Size>(tensor: &[Vector<f32, N>], cubes: &Cubes) -> f32 {
+    let mut sum = 0.0f32;
+    let mut at = first_of_unit(cubes);
+    while at < tensor.len() {
+        let values = tensor[at];
+        #[unroll]
+        for lane in 0..N::value() {
+            let value = values.extract(lane);
+            sum += value * value;
+        }
+        at += stride_of(cubes);
+    }
+    sum
+}
+
+/// Each cube's share of the squares of its tensor; cubes are as in [`adamw_kernel`].
+#[cube(launch)]
+fn squares_kernel<N: Size>(
+    tensors: &Sequence<Box<[Vector<f32, N>]>>,
+    shares: &mut [f32],
+    ends: Sequence<u32>,
+) {
+    let mut lanes = Shared::<[f32]>::new_slice(UNITS);
+    let cube = CUBE_POS as u32;
+    let mut sum = 0.0f32;
+    let mut first = 0u32;
+    #[unroll]
+    for tensor in 0..comptime!(ends.len()) {
+        let end = ends[tensor];
+        if cube >= first && cube < end {
+            sum = squares_of::<N>(tensors.index(tensor), &Cubes { first, end });
+        }
+        first = end;
+    }
+    let sum = total(&mut lanes, sum, UNITS);
+    if UNIT_POS == 0 {
+        shares[CUBE_POS] = sum;
+    }
+}
+
+/// Tensors of one launch.
+struct Group {
+    /// Elements that divide every tensor.
+    vector: usize,
+    /// The cube after each tensor's last.
+    ends: Vec<u32>,
+}
+
+impl Group {
+    fn of(tensors: &[CubeTensor]) -> Self {
+        let elements = |tensor: &CubeTensor| tensor.meta.num_elements();
+        let vector = |tensor| vector_of(elements(tensor), &[DType::F32]);
+        let vector = tensors.iter().map(vector).min().unwrap_or(1);
+        let cubes = |tensor| {
+            let wanted = elements(tensor).div_ceil(vector * VECTORS_EACH * UNITS);
+            wanted.clamp(1, MOST_CUBES) as u32
+        };
+        let ends = tensors.iter().scan(0, |end, tensor| {
+            *end += cubes(tensor);
+            Some(*end)
+        });
+        Self { vector, ends: ends.collect() }
+    }
+
+    fn cubes(&self) -> u32 {
+        self.ends.last().copied().unwrap_or(0)
+    }
+}
+
+/// Tensors of a launch with `each` buffers a tensor.
+fn most_tensors(tensor: &CubeTensor, each: usize) -> usize {
+    // One more is the scale or the shares, and one the device's own.
+    let bindings = tensor.client.properties().hardware.max_bindings as usize;
+    (bindings.saturating_sub(2) / each).clamp(1, MOST_TENSORS)
+}
+
+fn buffers<N: Size>(tensors: &[CubeTensor]) -> SequenceArg<Box<[Vector<f32, N>]>> {
+    tensors.iter().map(|tensor| tensor.clone().into_buffer_arg()).collect()
+}
+
+/// Parameters and their two means after a step, from the same and the gradients.
 pub(crate) fn adamw(
-    state: [CubeTensor; 3],
-    gradient: CubeTensor,
+    tensors: [Vec<CubeTensor>; 4],
     gradient_scale: CubeTensor,
     scalars: &crate::adamw::Scalars,
-) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let [parameter, exp_avg, exp_avg_sq] = state.map(contiguous);
-    let [gradient, gradient_scale] = [gradient, gradient_scale].map(contiguous);
-    let elements = parameter.meta.num_elements();
-    let new = [(); 3].map(|()| empty_f32(&parameter, [elements]));
+) -> [Vec<CubeTensor>; 3] {
+    let tensors = tensors.map(|each| each.into_iter().map(contiguous).collect::<Vec<_>>());
+    let gradient_scale = contiguous(gradient_scale);
+    let mut new = [(); 3].map(|()| Vec::new());
+    let most = tensors[0].first().map_or(1, |first| most_tensors(first, 7));
+    for first in (0..tensors[0].len()).step_by(most) {
+        let end = (first + most).min(tensors[0].len());
+        let old = tensors.each_ref().map(|each| &each[first..end]);
+        let updated = adamw_group(old, gradient_scale.clone(), scalars);
+        for (all, of_group) in new.iter_mut().zip(updated) {
+            all.extend(of_group);
+        }
+    }
+    new
+}
+
+fn adamw_group(
+    old: [&[CubeTensor]; 4],
+    gradient_scale: CubeTensor,
+    scalars: &crate::adamw::Scalars,
+) -> [Vec<CubeTensor>; 3] {
+    let [parameters, exp_avgs, exp_avg_sqs, gradients] = old;
+    let group = Group::of(parameters);
+    let like = |tensor: &CubeTensor| empty_f32(tensor, [tensor.meta.num_elements()]);
+    let new = [(); 3].map(|()| parameters.iter().map(like).collect::<Vec<_>>());
     let [betas, complements] = [scalars.betas, scalars.complements];
     adamw_kernel::launch(
-        &parameter.client.clone(),
-        cubes(elements.div_ceil(UNITS)),
+        &gradient_scale.client.clone(),
+        CubeCount::Static(group.cubes(), 1, 1),
         CubeDim::new_1d(UNITS as u32),
-        parameter.into_buffer_arg(),
-        exp_avg.into_buffer_arg(),
-        exp_avg_sq.into_buffer_arg(),
-        gradient.into_buffer_arg(),
+        group.vector,
+        buffers(parameters),
+        buffers(exp_avgs),
+        buffers(exp_avg_sqs),
+        buffers(gradients),
         gradient_scale.into_buffer_arg(),
-        new[0].clone().into_buffer_arg(),
-        new[1].clone().into_buffer_arg(),
-        new[2].clone().into_buffer_arg(),
+        buffers(&new[0]),
+        buffers(&new[1]),
+        buffers(&new[2]),
+        group.ends.into_iter().collect(),
         StepLaunch::new(
             betas[0],
             betas[1],
@@ -82,6 +284,26 @@ pub(crate) fn adamw(
             scalars.kept,
         ),
     );
-    let [parameter, exp_avg, exp_avg_sq] = new;
-    (parameter, exp_avg, exp_avg_sq)
+    new
+}
+
+/// `Σ values²` of all tensors together, `[1]`.
+pub(crate) fn sum_of_squares(tensors: Vec<CubeTensor>) -> CubeTensor {
+    let tensors: Vec<CubeTensor> = tensors.into_iter().map(contiguous).collect();
+    let most = most_tensors(&tensors[0], 1);
+    let shares = tensors.chunks(most).map(|tensors| {
+        let group = Group::of(tensors);
+        let shares = empty_f32(&tensors[0], [group.cubes() as usize]);
+        squares_kernel::launch(
+            &shares.client,
+            CubeCount::Static(group.cubes(), 1, 1),
+            CubeDim::new_1d(UNITS as u32),
+            group.vector,
+            buffers(tensors),
+            shares.clone().into_buffer_arg(),
+            group.ends.into_iter().collect(),
+        );
+        shares
+    });
+    sum_of(joined(shares.collect()))
 }

@@ -1,17 +1,18 @@
-//! Sums in a fixed order: over the units of a cube, over columns, over squares.
+//! Sums in a fixed order: over the units of a cube, over columns, over shares.
 
+use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::launch::{contiguous, cubes, elem, empty_f32};
+use super::vectors::vector_of;
 
 /// Rows that one cube adds up.
 const ROWS: usize = 256;
-/// Columns of a cube, and units of every sum over all elements.
+/// Units of a cube, each with a vector of columns.
 const UNITS: usize = 64;
-const SQUARE_UNITS: usize = 256;
-/// Shares of a sum over all elements: one a unit of the second stage.
-const SHARES: usize = 256;
+/// Units of the cube that adds up shares.
+const SUM_UNITS: usize = 256;
 
 /// The sum of every unit's `value`, halving the units in a fixed order; all units get it.
 #[cube]
@@ -49,11 +50,11 @@ pub(crate) fn largest(lanes: &mut Shared<[f32]>, value: f32, #[comptime] units: 
     lanes[0]
 }
 
-/// Adds `rows_each` rows at a time: one unit a column, one cube a block of columns and rows.
+/// Adds `rows_each` rows at a time: one unit a vector of columns, one cube a block of columns and rows.
 #[cube(launch)]
-fn column_shares<F: Float>(
-    values: &[F],
-    shares: &mut [f32],
+fn column_shares<F: Float, N: Size>(
+    values: &[Vector<F, N>],
+    shares: &mut [Vector<f32, N>],
     rows: usize,
     columns: usize,
     rows_each: usize,
@@ -62,11 +63,11 @@ fn column_shares<F: Float>(
     let column = CUBE_POS_X as usize * CUBE_DIM as usize + UNIT_POS as usize;
     let share = CUBE_POS_Y as usize;
     if column < columns {
-        let mut sum = 0.0f32;
+        let mut sum = Vector::<f32, N>::new(0.0f32);
         let mut row = share * rows_each;
         let end = min(row + rows_each, rows);
         while row < end {
-            sum += f32::cast_from(values[row * columns + column]);
+            sum += Vector::cast_from(values[row * columns + column]);
             row += 1;
         }
         shares[share * columns + column] = sum;
@@ -96,57 +97,47 @@ fn add_rows(
     rows_each: usize,
     num_shares: usize,
 ) {
+    let vector = vector_of(columns, &[DType::F32]);
+    let vectors = columns / vector;
     column_shares::launch(
         &values.client,
-        CubeCount::Static(columns.div_ceil(UNITS) as u32, num_shares as u32, 1),
+        CubeCount::Static(vectors.div_ceil(UNITS) as u32, num_shares as u32, 1),
         CubeDim::new_1d(UNITS as u32),
+        vector,
         values.clone().into_buffer_arg(),
         sums.clone().into_buffer_arg(),
         rows,
-        columns,
+        vectors,
         rows_each,
         elem(values.dtype),
     );
 }
 
-/// Each cube's share of a sum, of squares where `squares` says so.
+/// The sum of all elements, by one cube.
 #[cube(launch)]
-fn all_shares(values: &[f32], shares: &mut [f32], #[comptime] squares: bool) {
-    let mut lanes = Shared::<[f32]>::new_slice(SQUARE_UNITS);
+fn sum_kernel(values: &[f32], output: &mut [f32]) {
+    let mut lanes = Shared::<[f32]>::new_slice(SUM_UNITS);
     let mut sum = 0.0f32;
-    let mut at = ABSOLUTE_POS;
-    let stride = CUBE_COUNT * CUBE_DIM as usize;
+    let mut at = UNIT_POS as usize;
     while at < values.len() {
-        let value = values[at];
-        if comptime!(squares) {
-            sum += value * value;
-        } else {
-            sum += value;
-        }
-        at += stride;
+        sum += values[at];
+        at += SUM_UNITS;
     }
-    let sum = total(&mut lanes, sum, SQUARE_UNITS);
+    let sum = total(&mut lanes, sum, SUM_UNITS);
     if UNIT_POS == 0 {
-        shares[CUBE_POS] = sum;
+        output[0] = sum;
     }
 }
 
-/// `Σ values²`, `[1]`.
-pub(crate) fn sum_of_squares(values: CubeTensor) -> CubeTensor {
-    let values = contiguous(values);
-    let shares = empty_f32(&values, [SHARES]);
+/// `Σ values`, `[1]`: for some thousands at most.
+pub(crate) fn sum_of(values: CubeTensor) -> CubeTensor {
     let sum = empty_f32(&values, [1]);
-    for (values, sums, count, squares) in
-        [(&values, &shares, SHARES, true), (&shares, &sum, 1, false)]
-    {
-        all_shares::launch(
-            &values.client,
-            cubes(count),
-            CubeDim::new_1d(SQUARE_UNITS as u32),
-            values.clone().into_buffer_arg(),
-            sums.clone().into_buffer_arg(),
-            squares,
-        );
-    }
+    sum_kernel::launch(
+        &values.client.clone(),
+        cubes(1),
+        CubeDim::new_1d(SUM_UNITS as u32),
+        values.into_buffer_arg(),
+        sum.clone().into_buffer_arg(),
+    );
     sum
 }

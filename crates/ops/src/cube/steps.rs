@@ -88,15 +88,4 @@ pub(crate) trait CubeSteps: Backend {
         weights: FloatTensor<Self>,
         block_rows: usize,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    fn step_adamw(
-        parameter: FloatTensor<Self>,
-        exp_avg: FloatTensor<Self>,
-        exp_avg_sq: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        gradient_scale: FloatTensor<Self>,
-        scalars: crate::adamw::Scalars,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
-
-    fn step_squares(values: FloatTensor<Self>) -> FloatTensor<Self>;
 }

@@ -17,6 +17,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bimed_ops::{
     AdamWParameters, AdamWState, Attention, BertOps, DeviceFault, DeviceKind, Dropout,
     EmbeddingTables, FusedCube, Norm, Precision, Reference, RowIndex, TokenIds, Tuning, philox4x32,
+    profile,
 };
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -148,14 +149,18 @@ fn linear_agrees() {
 
 #[test]
 fn gelu_agrees() {
-    let inputs = Inputs { matrices: &[[37, 53]], vectors: &[] };
-    check(inputs, 3e-6, |ops, m, _| ops.gelu(m[0].clone() * 3.0));
+    // Elements one at a time, and four.
+    for shape in [[37, 53], [36, 53]] {
+        let inputs = Inputs { matrices: &[shape], vectors: &[] };
+        check(inputs, 3e-6, |ops, m, _| ops.gelu(m[0].clone() * 3.0));
+    }
 }
 
 #[test]
 fn add_norm_dropout_agrees() {
-    // 600 rows are more than the backward pass has cubes; 300 columns fill no whole group of units.
-    for (rows, columns) in [(600, 40), (70, 300)] {
+    // 600 rows are more than the backward pass has cubes; 300 columns fill no whole group of units; 45
+    // and 46 are read one and two at a time.
+    for (rows, columns) in [(600, 40), (70, 300), (7, 45), (7, 46)] {
         let shape = [rows, columns];
         for dropout in [dropout(7), None] {
             let inputs = Inputs { matrices: &[shape, shape], vectors: &[columns, columns] };
@@ -230,8 +235,9 @@ fn cross_entropy_is_the_same_in_blocks() {
 
 #[test]
 fn an_optimizer_step_and_a_norm_agree() {
+    // More tensors than one launch takes, of sizes from one element to many cubes.
+    let sizes = |each: usize| (0..each).map(|at| [40_000, 3, 1, 770, 4_099][at % 5]);
     let results = |ops: &dyn BertOps, device: &Device| {
-        let plain = |seed| vector(40_000, seed, device);
         let step = AdamWParameters {
             learning_rate: 1e-2,
             betas: [0.9, 0.999],
@@ -240,17 +246,38 @@ fn an_optimizer_step_and_a_norm_agree() {
             update: 3,
             gradient_scale: Tensor::from_floats([0.3], device),
         };
-        let state =
-            AdamWState { parameter: plain(1), exp_avg: plain(2), exp_avg_sq: plain(3).square() };
-        let state = ops.adamw_step(state, plain(4), &step);
-        let norm = ops.grad_norm(&[plain(5), plain(6), vector(3, 7, device)]);
-        [host(state.parameter), host(state.exp_avg), host(state.exp_avg_sq), host(norm)]
+        let seeds = (1u32..).step_by(4);
+        let states = sizes(20).zip(seeds.clone()).map(|(size, seed)| {
+            let [parameter, exp_avg, exp_avg_sq, gradient] =
+                [0, 1, 2, 3].map(|part| vector(size, seed + part, device));
+            let exp_avg_sq = exp_avg_sq.square();
+            (AdamWState { parameter, exp_avg, exp_avg_sq }, gradient)
+        });
+        let states = ops.adamw_steps(states.collect(), &step);
+        let gradients: Vec<_> =
+            sizes(18).zip(seeds).map(|(size, seed)| vector(size, seed, device)).collect();
+        let mut all = vec![host(ops.grad_norm(&gradients))];
+        for AdamWState { parameter, exp_avg, exp_avg_sq } in states {
+            all.extend([parameter, exp_avg, exp_avg_sq].map(host));
+        }
+        all
     };
     let Some((device, _alone)) = device() else { return };
     let expected = results(&Reference, &Device::flex());
-    let found = results(&CUBE, &device);
-    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-        assert!((found - expected).abs() <= 2e-6 * expected.abs().max(1.0), "{found}, {expected}");
+    let (found, times) = profile(&device, || results(&CUBE, &device));
+    for (kernel, tensors) in [("AdamwKernel", 20), ("SquaresKernel", 18)] {
+        let of_kernel = times.iter().filter(|time| time.kernel.contains(kernel));
+        let launches: u64 = of_kernel.map(|time| time.launches).sum();
+        eprintln!("{launches} launches for {tensors} tensors: {kernel}");
+        assert!((1..tensors).contains(&launches), "{launches}");
+    }
+    assert_eq!(found.len(), 61);
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let off = (found - expected).abs();
+            assert!(off <= 2e-6 * expected.abs().max(1.0), "{found}, {expected}");
+        }
     }
 }
 

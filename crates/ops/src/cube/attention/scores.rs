@@ -88,20 +88,34 @@ impl Form {
     }
 }
 
-/// A row of scores: the query's token, and the row of the dropout mask, which is (token, head).
+/// A row of scores.
 #[derive(CubeType)]
 struct Query {
-    token: usize,
+    /// Where the row begins in the matrix of scores.
+    base: usize,
+    /// The place of the sample's first token in the bin, and the one after its last.
+    start: usize,
+    end: usize,
+    /// The row of the dropout mask, which is (token, head).
     mask_row: u32,
 }
 
 #[cube]
-fn query_of(row: usize, heads: usize, #[comptime] form: Form) -> Query {
-    let place = row % form.length;
+fn query_of(
+    row: usize,
+    starts: &[i32],
+    ends: &[i32],
+    heads: usize,
+    #[comptime] form: Form,
+) -> Query {
     let of_head = row / form.length;
-    let token = of_head / heads * form.length + place;
-    let mask_row = (token * heads + of_head % heads) as u32;
-    Query { token, mask_row }
+    let token = of_head / heads * form.length + row % form.length;
+    Query {
+        base: row * form.length,
+        start: starts[token] as usize,
+        end: ends[token] as usize,
+        mask_row: (token * heads + of_head % heads) as u32,
+    }
 }
 
 #[cube(launch)]
@@ -124,17 +138,14 @@ fn forward_kernel<F: Float>(
     let mut mask = Array::<f32>::new(4usize);
     let mut row = CUBE_POS;
     while row < rows {
-        let query = query_of(row, heads, form);
-        let start = starts[query.token] as usize;
-        let end = ends[query.token] as usize;
-        let base = row * form.length;
+        let query = query_of(row, starts, ends, heads, form);
         let mut highest = f32::new(LOWEST);
         #[unroll]
         for at in 0..each {
             let key = (at / 4 * form.units + UNIT_POS as usize) * 4 + at % 4;
             let mut value = f32::new(LOWEST);
-            if key >= start && key < end {
-                value = f32::cast_from(scores[base + key]) * scale;
+            if key >= query.start && key < query.end {
+                value = f32::cast_from(scores[query.base + key]) * scale;
             }
             values[at] = value;
             highest = max(highest, value);
@@ -145,7 +156,7 @@ fn forward_kernel<F: Float>(
         for at in 0..each {
             let key = (at / 4 * form.units + UNIT_POS as usize) * 4 + at % 4;
             let mut value = 0.0f32;
-            if key >= start && key < end {
+            if key >= query.start && key < query.end {
                 value = (values[at] - highest).exp();
             }
             values[at] = value;
@@ -157,7 +168,7 @@ fn forward_kernel<F: Float>(
         #[unroll]
         for turn in 0..comptime!(form.quads_each()) {
             let quad = turn * form.units + UNIT_POS as usize;
-            let is_seen = quad * 4 < end && quad * 4 + 4 > start;
+            let is_seen = quad * 4 < query.end && quad * 4 + 4 > query.start;
             if is_seen {
                 fill_mask(&mut mask, &draws, query.mask_row, quad as u32, form.drops);
             }
@@ -166,10 +177,10 @@ fn forward_kernel<F: Float>(
                 let key = quad * 4 + lane;
                 if key < form.length {
                     let weight = values[turn * 4 + lane] * share;
-                    weights[base + key] = F::cast_from(weight);
+                    weights[query.base + key] = F::cast_from(weight);
                     if comptime!(form.drops) {
                         let kept = select(is_seen, weight * mask[lane], 0.0f32);
-                        dropped[base + key] = F::cast_from(kept);
+                        dropped[query.base + key] = F::cast_from(kept);
                     }
                 }
             }
@@ -201,15 +212,12 @@ fn backward_kernel<F: Float>(
     let mut mask = Array::<f32>::new(4usize);
     let mut row = CUBE_POS;
     while row < rows {
-        let query = query_of(row, heads, form);
-        let start = starts[query.token] as usize;
-        let end = ends[query.token] as usize;
-        let base = row * form.length;
+        let query = query_of(row, starts, ends, heads, form);
         let mut product = 0.0f32;
         #[unroll]
         for turn in 0..comptime!(form.quads_each()) {
             let quad = turn * form.units + UNIT_POS as usize;
-            let is_seen = quad * 4 < end && quad * 4 + 4 > start;
+            let is_seen = quad * 4 < query.end && quad * 4 + 4 > query.start;
             if is_seen {
                 fill_mask(&mut mask, &draws, query.mask_row, quad as u32, form.drops);
             }
@@ -219,9 +227,9 @@ fn backward_kernel<F: Float>(
                 let at = turn * 4 + lane;
                 let mut probability = 0.0f32;
                 let mut of_weight = 0.0f32;
-                if key >= start && key < end {
-                    probability = f32::cast_from(weights[base + key]);
-                    of_weight = f32::cast_from(gradient[base + key]) * mask[lane];
+                if key >= query.start && key < query.end {
+                    probability = f32::cast_from(weights[query.base + key]);
+                    of_weight = f32::cast_from(gradient[query.base + key]) * mask[lane];
                 }
                 probabilities[at] = probability;
                 gradients[at] = of_weight;
@@ -229,7 +237,7 @@ fn backward_kernel<F: Float>(
                 if comptime!(form.drops) {
                     if key < form.length {
                         let kept = select(is_seen, probability * mask[lane], 0.0f32);
-                        dropped[base + key] = F::cast_from(kept);
+                        dropped[query.base + key] = F::cast_from(kept);
                     }
                 }
             }
@@ -240,7 +248,7 @@ fn backward_kernel<F: Float>(
             let key = (at / 4 * form.units + UNIT_POS as usize) * 4 + at % 4;
             if key < form.length {
                 let of_score = probabilities[at] * (gradients[at] - product) * scale;
-                of_scores[base + key] = F::cast_from(of_score);
+                of_scores[query.base + key] = F::cast_from(of_score);
             }
         }
         row += CUBE_COUNT;

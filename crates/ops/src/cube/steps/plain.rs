@@ -8,7 +8,7 @@ use burn_cubecl::tensor::CubeTensor as Float;
 
 use super::super::attention::{self, AttentionShape};
 use super::super::norm::{self, NormScalars};
-use super::super::{embed, entropy, gelu, optimizer, product, reduce};
+use super::super::{embed, entropy, gelu, product};
 use super::{CubeSteps, Indices, Tables};
 
 impl CubeSteps for Cube {
@@ -70,20 +70,5 @@ impl CubeSteps for Cube {
     ) -> (Float, Float, Float) {
         let figures = entropy::decoded(&rows, decoder, &bias, &labels, &weights, false, block_rows);
         (figures.loss, figures.nll, figures.correct)
-    }
-
-    fn step_adamw(
-        parameter: Float,
-        exp_avg: Float,
-        exp_avg_sq: Float,
-        gradient: Float,
-        gradient_scale: Float,
-        scalars: crate::adamw::Scalars,
-    ) -> (Float, Float, Float) {
-        optimizer::adamw([parameter, exp_avg, exp_avg_sq], gradient, gradient_scale, &scalars)
-    }
-
-    fn step_squares(values: Float) -> Float {
-        reduce::sum_of_squares(values)
     }
 }

@@ -13,9 +13,9 @@ use super::super::attention::{self, AttentionShape};
 use super::super::entropy::{self, Entropy};
 use super::super::norm::{self, NormScalars};
 use super::super::product::{self, plain, wide};
-use super::super::reduce::{self, column_sums};
+use super::super::reduce::column_sums;
 use super::super::tensors::{cast, narrow, reshape, shape};
-use super::super::{embed, gelu, optimizer};
+use super::super::{embed, gelu};
 use super::{CubeSteps, Indices, Tables};
 use crate::record::{PullBack, record};
 
@@ -206,26 +206,5 @@ impl<C: CheckpointStrategy> CubeSteps for Autodiff<Cube, C> {
         #[expect(clippy::expect_used, reason = "`record` calls the closure once")]
         let (nll, correct) = figures.expect("the forward pass has run");
         (loss, Self::from_inner(nll), Self::from_inner(correct))
-    }
-
-    fn step_adamw(
-        parameter: FloatTensor<Self>,
-        exp_avg: FloatTensor<Self>,
-        exp_avg_sq: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        gradient_scale: FloatTensor<Self>,
-        scalars: crate::adamw::Scalars,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let (parameter, exp_avg, exp_avg_sq) = optimizer::adamw(
-            [parameter, exp_avg, exp_avg_sq].map(|tensor| tensor.into_primitive()),
-            gradient.into_primitive(),
-            gradient_scale.into_primitive(),
-            &scalars,
-        );
-        [parameter, exp_avg, exp_avg_sq].map(Self::from_inner).into()
-    }
-
-    fn step_squares(values: FloatTensor<Self>) -> FloatTensor<Self> {
-        Self::from_inner(reduce::sum_of_squares(values.into_primitive()))
     }
 }
