@@ -172,9 +172,8 @@ fn packed(source: &SourceConfig, metadata: &ParquetMetaData) -> Vec<(String, Str
     let packed = columns.iter().filter_map(|column| {
         let name = column.column_path().string();
         let codec = column.compression();
-        let is_read =
-            matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::ZSTD(_));
-        (!is_read && names.contains(&name)).then(|| (name, format!("packed by {codec:?}")))
+        (codec == Compression::LZO && names.contains(&name))
+            .then(|| (name, format!("packed by {codec:?}")))
     });
     packed.collect()
 }
