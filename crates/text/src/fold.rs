@@ -208,6 +208,9 @@ pub fn normalize_counting<'a>(
     counts: &mut FoldCounts,
 ) -> Cow<'a, str> {
     let composer = ComposingNormalizerBorrowed::new_nfc();
+    if is_composed(text) {
+        return Cow::Borrowed(text);
+    }
     match fold(text, options, counts) {
         Cow::Borrowed(text) => composer.normalize(text),
         Cow::Owned(text) => match composer.normalize(&text) {
@@ -215,6 +218,16 @@ pub fn normalize_counting<'a>(
             Cow::Owned(composed) => Cow::Owned(composed),
         },
     }
+}
+
+/// Whether `text` is ASCII and syllables alone: nothing is folded there, and nothing to compose.
+fn is_composed(text: &str) -> bool {
+    // The first bytes EA and ED have others beside syllables.
+    let mut may_fold = text.bytes().enumerate().filter(|(_, byte)| MAY_FOLD[usize::from(*byte)]);
+    may_fold.all(|(at, byte)| {
+        matches!(byte, 0xEA | 0xED)
+            && text[at..].chars().next().is_some_and(|one| ('가'..='힣').contains(&one))
+    })
 }
 
 fn fold<'a>(text: &'a str, options: &FoldOptions, counts: &mut FoldCounts) -> Cow<'a, str> {
@@ -300,6 +313,18 @@ mod tests {
         for text in ["10⁹/L", "m²", "①②", "½", "ㄱㅋㅋ", "≥ ± ×", "α-차단제", "“CT–상”", "Ⅲ기"]
         {
             check(text, text);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn composed_text_stays_as_it_is(text in "[A가힣\u{A97C}\u{D7B0}\u{1111}\u{1168}\u{11B7}\u{301}]{0,6}") {
+            if is_composed(&text) {
+                prop_assert_eq!(ComposingNormalizerBorrowed::new_nfc().normalize(&text), text.as_str());
+                prop_assert_eq!(fold(&text, &FoldOptions::default(), &mut FoldCounts::default()), text.as_str());
+            } else {
+                prop_assert!(text.chars().any(|one| !one.is_ascii() && !('가'..='힣').contains(&one)));
+            }
         }
     }
 

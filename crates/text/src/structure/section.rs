@@ -38,14 +38,16 @@ fn heading(line: &str) -> Option<&str> {
     if let Some(name) = line.strip_suffix([':', '：']) {
         return is_label(name).then_some(name);
     }
-    if let Some((name, _)) = line.split_once('>')
+    // What is behind the longest label is not looked at.
+    let head = &line.as_bytes()[..line.len().min(4 * MAX_HEADING_CHARS + 2)];
+    if let Some(name) = head.iter().position(|byte| *byte == b'>').map(|at| &line[..at])
         && is_label(name)
         && name.chars().count() <= 20
         && !name.contains(' ')
     {
         return Some(name);
     }
-    let (name, _) = line.split_once(": ")?;
+    let name = &line[..head.windows(2).position(|pair| pair == b": ")?];
     let is_capital = name.len() > 3
         && name.bytes().any(|byte| byte.is_ascii_uppercase())
         && !name.bytes().any(|byte| byte.is_ascii_lowercase());

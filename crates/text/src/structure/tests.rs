@@ -87,6 +87,15 @@ fn headings_part_notes() {
     assert_eq!(found, expected.map(|(text, name)| (text.to_owned(), name.to_owned())));
 }
 
+#[test]
+fn a_label_may_be_as_long_as_it_may() {
+    // Letters of four bytes behind one of one.
+    let label = |letters: usize| format!("A{}: 소견\n", "𠀀".repeat(letters));
+    assert_eq!(sections(&label(41)).len(), 1);
+    assert!(sections(&label(42)).is_empty());
+    assert!(sections(&format!("{}IMPRESSION: 정상", "흉부 ".repeat(60))).is_empty());
+}
+
 proptest! {
     #[test]
     fn letters_stay_in_order(
