@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use crate::build::{Job, Share};
 use crate::extract::Extractor;
-use crate::stream::{Cursor, Part, Parts, is_streamed};
+use crate::stream::{Cursor, Part, Parts, is_streamed, weight};
 use crate::units::{Content, Journal, Sealed};
 use crate::{Error, Result};
 
@@ -110,7 +110,7 @@ impl Job<'_> {
             let source = &self.sources[file.source_index];
             if !is_streamed(file, source, self.unit_bytes)? {
                 small.push(one.file);
-                bytes += file.bytes;
+                bytes += weight(file, source);
                 if bytes >= self.unit_bytes || small.len() == FILES_AT_ONCE {
                     bytes = 0;
                     if send.send(Work::Files(std::mem::take(&mut small))).is_err() {

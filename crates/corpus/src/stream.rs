@@ -28,8 +28,10 @@ const PROBED_BYTES: u64 = 1 << 20;
 /// Bytes of a [`Block`], unless a line is longer. A small one is room that was used before, and
 /// clearing new pages costs more than reading does.
 const BLOCK_BYTES: usize = 256 << 10;
-/// A compressed file of this share of a part is taken for one that holds more than a part.
-const COMPRESSED_SHARE: u64 = 8;
+/// What a record weighs in a part beside its text: its names, ranges and keys, and its signature.
+pub(crate) const RECORD_BYTES: u64 = 1 << 10;
+/// A table of this share of a part may weigh as much: it is compressed, or its records are short.
+const TABLE_SHARE: u64 = 8;
 
 /// Where a part of a file begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,8 +90,7 @@ pub(crate) fn is_streamed(
     if is_parquet(&file.path, source.format)? {
         return Ok(true);
     }
-    let is_large = file.bytes > part_bytes
-        || file.bytes > part_bytes / COMPRESSED_SHARE && is_compressed(&file.path)?;
+    let is_large = file.bytes > part_bytes / TABLE_SHARE;
     Ok(is_large
         // What is no text is refused by name, whole.
         && !is_foreign(&file.path)?
@@ -101,10 +102,14 @@ pub(crate) fn is_streamed(
         })
 }
 
-fn is_compressed(path: &Path) -> Result<bool> {
-    let mut magic = Vec::new();
-    fs_err::File::open(path)?.take(4).read_to_end(&mut magic)?;
-    Ok(magic.starts_with(&[0x1F, 0x8B]) || magic.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]))
+/// What `file` may weigh in a unit, in bytes.
+pub(crate) fn weight(file: &ScannedFile, source: &SourceConfig) -> u64 {
+    let has_rows = match source.format {
+        Format::Csv | Format::Jsonl => true,
+        Format::Txt => source.unit != RecordUnit::File,
+        _ => false,
+    };
+    if has_rows { file.bytes * TABLE_SHARE } else { file.bytes + RECORD_BYTES }
 }
 
 /// Whether the file's first line is a value of its own, with another after it.
@@ -215,9 +220,9 @@ impl<'a> TextParts<'a> {
                 None => self.records.next(self.source)?,
             };
             let Some(item) = item else { break };
-            first.get_or_insert(item.number);
+            let records = item.number - *first.get_or_insert(item.number);
             let start = *begin.get_or_insert(item.begin);
-            if item.begin - start >= part_bytes {
+            if item.begin - start + RECORD_BYTES * records >= part_bytes {
                 part.next = Some(Cursor {
                     byte: item.begin,
                     record: item.number,

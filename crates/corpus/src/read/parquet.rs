@@ -13,13 +13,14 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::csv::{Columns, columns, raw};
 use super::foreign::{Found, Stretch};
+use crate::stream::RECORD_BYTES;
 use crate::{Error, Reason, SourceConfig};
 use values::{Kind, Values};
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: u64 = 256;
 
-/// Rows of the file at `path`, from row `from` on, until their text has `max_bytes`.
+/// Rows of the file at `path`, from row `from` on, until they weigh `max_bytes`.
 pub(super) fn read(
     path: &Path,
     source: &SourceConfig,
@@ -100,15 +101,16 @@ impl Taken {
         max_bytes: u64,
         out: &mut Stretch,
     ) -> Result<(), u64> {
+        let is_full = |row: u64, bytes: u64| bytes + RECORD_BYTES * (row - from) >= max_bytes;
         let mut first = 0;
         for number in 0..reader.num_row_groups() {
             let rows = reader.metadata().row_group(number).num_rows();
             let end = first + u64::try_from(rows).map_err(|_| first)?;
             let mut row = from.max(first);
-            if row < end && out.bytes < max_bytes {
+            if row < end && !is_full(row, out.bytes) {
                 let group = reader.get_row_group(number).map_err(|_| row)?;
                 let mut values = self.open(group.as_ref(), row - first).map_err(|_| row)?;
-                while row < end && out.bytes < max_bytes {
+                while row < end && !is_full(row, out.bytes) {
                     let length = BATCH_ROWS.min(end - row);
                     self.batch(&mut values, row..row + length, source, out).map_err(|_| row)?;
                     row += length;

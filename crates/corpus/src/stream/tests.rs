@@ -96,6 +96,19 @@ fn parts_of_lines_and_paragraphs_join() {
 }
 
 #[test]
+fn a_part_of_short_records_has_no_more_of_them_than_weigh_as_much() {
+    for (format, text) in [
+        (Format::Txt, "폐렴 CT\n".repeat(1000)),
+        (Format::Jsonl, "{\"note\": \"폐렴 CT\"}\n".repeat(1000)),
+        (Format::Csv, table(1000)),
+    ] {
+        let (records, _, parts) = File::new(format).read(text.as_bytes(), 100 * RECORD_BYTES);
+        assert_eq!(records.len(), 1000);
+        assert!((10..=14).contains(&parts), "{format:?}: {parts}");
+    }
+}
+
+#[test]
 fn a_cut_stream_loses_its_last_record_and_says_so() {
     let file = File::new(Format::Csv);
     let rows: String = (0..5000).map(|n| format!("{n},환자 {},x\n", n * 7919)).collect();
