@@ -85,7 +85,7 @@ impl Clusters {
             (catalog.len() * size_of::<(u128, u32)>()).div_ceil(self.sorted_bytes).max(1) as u128;
         for go in 0..goes {
             context.cancel.check()?;
-            let mut found: Vec<(u128, u32)> = Vec::new();
+            let mut found: Vec<(u128, u32)> = with_room(catalog.len(), goes);
             catalog.scan(Section::Exact, |number, row| {
                 let mut bytes = [0; 16];
                 bytes.copy_from_slice(row);
@@ -124,7 +124,8 @@ impl Clusters {
         for first in (0..config.bands).step_by(at_once) {
             for go in 0..goes {
                 let bands = first..(first + at_once).min(config.bands);
-                let mut keys: Vec<Vec<(u64, u32)>> = bands.clone().map(|_| Vec::new()).collect();
+                let mut keys: Vec<Vec<(u64, u32)>> =
+                    bands.clone().map(|_| with_room(open, goes)).collect();
                 catalog.scan(signature, |number, row| {
                     if self.is_open(number) {
                         for (keys, band) in keys.iter_mut().zip(bands.clone()) {
@@ -242,6 +243,12 @@ impl Clusters {
         }
         Ok(similarities)
     }
+}
+
+/// Room for what one of so many goes finds of `rows`: a vector that grows takes up to thrice as much.
+pub(crate) fn with_room<T>(rows: usize, goes: u128) -> Vec<T> {
+    let share = rows.div_ceil(usize::try_from(goes).unwrap_or(usize::MAX));
+    Vec::with_capacity(if goes > 1 { share + share / 64 + 1024 } else { share })
 }
 
 /// The documents of `pairs`, ascending, each once.

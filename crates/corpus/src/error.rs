@@ -253,7 +253,7 @@ impl Error {
             ),
             Self::UnreadColumns { .. } => Some(
                 "name a column of text (for `id`, `group` and `time` numbers and dates too); write \
-                 lists and groups as columns of their own, and pack with snappy or zstd"
+                 lists and groups as columns of their own, and pack with another codec than LZO"
                     .into(),
             ),
             Self::MissingFields { .. } => {

@@ -6,6 +6,7 @@ use bimed_artifact::Context;
 use rayon::prelude::*;
 
 use super::Merge;
+use crate::cluster::with_room;
 use crate::units::{Keys, Section};
 use crate::{Reason, Result};
 
@@ -25,7 +26,7 @@ impl Merge<'_> {
         let goes = (self.catalog.len() * size_of::<Found>()).div_ceil(self.job.sorted_bytes) as u64;
         for go in 0..goes {
             context.cancel.check()?;
-            let mut found: Vec<Found> = Vec::new();
+            let mut found: Vec<Found> = with_room(self.catalog.len(), goes.into());
             let (runs, mut run) = (self.catalog.runs(), 0);
             self.catalog.scan(Section::Keys, |number, row| {
                 while number >= runs[run].first + runs[run].documents {
