@@ -49,9 +49,9 @@ impl AttentionShape {
 #[derive(Debug, Clone)]
 pub(crate) enum Kept {
     /// By tiles: the output, and the logarithm of each row's sum of exponentials, `[heads, tokens]`.
-    LogSums { flash: Flash, output: CubeTensor, log_sums: CubeTensor },
+    LogSums { flash: Flash, kept: Box<[CubeTensor; 2]> },
     /// By scores: the weights before dropout, `[bins · heads, length, length]`.
-    Weights(CubeTensor),
+    Weights(Box<CubeTensor>),
 }
 
 /// The attended values of `qkv`, `[tokens, 3 · hidden]`, as `[tokens, hidden]`. `bounds` are the first
@@ -69,11 +69,11 @@ pub(crate) fn forward(
         Some(flash) => {
             let bounds = bounds.map(contiguous);
             let (output, log_sums) = flash.forward(contiguous(qkv), bounds, shape);
-            (output.clone(), Kept::LogSums { flash, output, log_sums })
+            (output.clone(), Kept::LogSums { flash, kept: Box::new([output, log_sums]) })
         }
         None => {
             let (output, weights) = scores::attended(qkv, bounds, shape);
-            (output, Kept::Weights(weights))
+            (output, Kept::Weights(Box::new(weights)))
         }
     }
 }
@@ -87,10 +87,11 @@ pub(crate) fn backward(
     shape: &AttentionShape,
 ) -> CubeTensor {
     match kept {
-        Kept::LogSums { flash, output, log_sums } => {
+        Kept::LogSums { flash, kept } => {
+            let [output, log_sums] = *kept;
             let [qkv, gradient] = [qkv, gradient].map(contiguous);
             flash.backward([qkv, output, gradient], log_sums, bounds.map(contiguous), shape)
         }
-        Kept::Weights(weights) => scores::pulled_back(qkv, weights, gradient, bounds, shape),
+        Kept::Weights(weights) => scores::pulled_back(qkv, *weights, gradient, bounds, shape),
     }
 }

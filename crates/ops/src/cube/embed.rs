@@ -79,10 +79,10 @@ fn chunks_kernel<V: Float, O: Float, N: Size>(
     heads: &mut [Vector<f32, N>],
     tails: &mut [Vector<f32, N>],
     vectors: usize,
+    count: usize,
     num_chunks: usize,
     #[define(V, O)] _elems: [ElemType; 2],
 ) {
-    let count = order.len();
     let mut chunk = CUBE_POS;
     while chunk < num_chunks {
         let first = chunk * CHUNK;
@@ -95,7 +95,7 @@ fn chunks_kernel<V: Float, O: Float, N: Size>(
             while place < last {
                 let token = order[place] as usize;
                 sum += Vector::cast_from(values[token * vectors + column]);
-                let is_over = ends(ids, order, place);
+                let is_over = ends(ids, order, place, count);
                 if is_over && begins_here {
                     output[ids[token] as usize * vectors + column] = Vector::cast_from(sum);
                 }
@@ -133,9 +133,9 @@ fn begins(ids: &[i32], order: &[i32], place: usize) -> bool {
 
 /// Whether a run ends at the sorted `place`.
 #[cube]
-fn ends(ids: &[i32], order: &[i32], place: usize) -> bool {
-    let mut is_last = place + 1 == order.len();
-    if place + 1 < order.len() {
+fn ends(ids: &[i32], order: &[i32], place: usize, count: usize) -> bool {
+    let mut is_last = place + 1 == count;
+    if place + 1 < count {
         is_last = ids[order[place] as usize] != ids[order[place + 1] as usize];
     }
     is_last
@@ -151,10 +151,10 @@ fn join_kernel<O: Float, N: Size>(
     tails: &[Vector<f32, N>],
     output: &mut [Vector<O, N>],
     vectors: usize,
+    count: usize,
     num_chunks: usize,
     #[define(O)] _elem: ElemType,
 ) {
-    let count = order.len();
     let column = CUBE_POS_Y as usize * UNITS + UNIT_POS as usize;
     let mut chunk = CUBE_POS_X as usize;
     while chunk + 1 < num_chunks {
@@ -172,7 +172,7 @@ fn join_kernel<O: Float, N: Size>(
             while goes_on {
                 sum += heads[other * vectors + column];
                 let last = min((other + 1) * CHUNK, count) - 1;
-                goes_on = !ends(ids, order, last) && ids[order[last] as usize] == id;
+                goes_on = !ends(ids, order, last, count) && ids[order[last] as usize] == id;
                 other += 1;
             }
             output[id as usize * vectors + column] = Vector::cast_from(sum);
@@ -192,7 +192,8 @@ pub(crate) fn segmented_sum(
 ) -> CubeTensor {
     let [values, ids, order] = [values, ids, order].map(contiguous);
     let hidden = values.meta.shape()[1];
-    let num_chunks = order.meta.num_elements().div_ceil(CHUNK);
+    let count = order.meta.num_elements();
+    let num_chunks = count.div_ceil(CHUNK);
     let client = values.client.clone();
     let output = zeros_client(client.clone(), values.device.clone(), [rows, hidden].into(), out);
     let output = contiguous(output);
@@ -211,6 +212,7 @@ pub(crate) fn segmented_sum(
         heads.clone().into_buffer_arg(),
         tails.clone().into_buffer_arg(),
         vectors,
+        count,
         num_chunks,
         [values.dtype, out].map(elem),
     );
@@ -225,6 +227,7 @@ pub(crate) fn segmented_sum(
         tails.into_buffer_arg(),
         output.clone().into_buffer_arg(),
         vectors,
+        count,
         num_chunks,
         elem(out),
     );

@@ -38,11 +38,12 @@ fn phi(x: f32) -> f32 {
 fn forward_kernel<F: Float, N: Size>(
     input: &[Vector<F, N>],
     output: &mut [Vector<F, N>],
+    vectors: usize,
     #[define(F)] _elem: ElemType,
 ) {
     let mut at = ABSOLUTE_POS;
     let stride = CUBE_COUNT * CUBE_DIM as usize;
-    while at < input.len() {
+    while at < vectors {
         let vector = Vector::<f32, N>::cast_from(input[at]);
         let mut result = Vector::<F, N>::empty();
         #[unroll]
@@ -60,11 +61,12 @@ fn backward_kernel<F: Float, N: Size>(
     input: &[Vector<F, N>],
     gradient: &[Vector<F, N>],
     output: &mut [Vector<F, N>],
+    vectors: usize,
     #[define(F)] _elem: ElemType,
 ) {
     let mut at = ABSOLUTE_POS;
     let stride = CUBE_COUNT * CUBE_DIM as usize;
-    while at < input.len() {
+    while at < vectors {
         let vector = Vector::<f32, N>::cast_from(input[at]);
         let gradients = Vector::<f32, N>::cast_from(gradient[at]);
         let mut result = Vector::<F, N>::empty();
@@ -94,6 +96,7 @@ pub(crate) fn forward(input: CubeTensor) -> CubeTensor {
         vector,
         input.clone().into_buffer_arg(),
         output.clone().into_buffer_arg(),
+        elements / vector,
         elem(input.dtype),
     );
     output
@@ -113,6 +116,7 @@ pub(crate) fn backward(input: CubeTensor, gradient: CubeTensor) -> CubeTensor {
         input.clone().into_buffer_arg(),
         gradient.into_buffer_arg(),
         output.clone().into_buffer_arg(),
+        elements / vector,
         elem(input.dtype),
     );
     output

@@ -1,4 +1,7 @@
 //! What every launch needs.
+//!
+//! A kernel is told how many elements its buffers have: what `len` says in a kernel is what was allocated,
+//! which on CUDA is more.
 
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::{DType, Shape};

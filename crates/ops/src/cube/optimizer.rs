@@ -60,23 +60,24 @@ fn updated<N: Size>(
     (new_parameter, new_avg, new_avg_sq)
 }
 
-/// The cubes of a tensor: from `first` on, and before `end`.
+/// A tensor's vectors, and its cubes: from `first` on, and before `end`.
 #[derive(CubeType)]
-struct Cubes {
+struct Part {
+    vectors: u32,
     first: u32,
     end: u32,
 }
 
 /// The first vector of this unit.
 #[cube]
-fn first_of_unit(cubes: &Cubes) -> usize {
-    (CUBE_POS as u32 - cubes.first) as usize * UNITS + UNIT_POS as usize
+fn first_of_unit(part: &Part) -> usize {
+    (CUBE_POS as u32 - part.first) as usize * UNITS + UNIT_POS as usize
 }
 
 /// From one vector of a unit to its next.
 #[cube]
-fn stride_of(cubes: &Cubes) -> usize {
-    (cubes.end - cubes.first) as usize * UNITS
+fn stride_of(part: &Part) -> usize {
+    (part.end - part.first) as usize * UNITS
 }
 
 #[cube]
@@ -89,11 +90,11 @@ fn update_tensor<N: Size>(
     new_avg: &mut [Vector<f32, N>],
     new_avg_sq: &mut [Vector<f32, N>],
     gradient_scale: f32,
-    cubes: &Cubes,
+    part: &Part,
     step: &Step,
 ) {
-    let mut at = first_of_unit(cubes);
-    while at < parameter.len() {
+    let mut at = first_of_unit(part);
+    while at < part.vectors as usize {
         let (new, avg, avg_sq) = updated::<N>(
             parameter[at],
             exp_avg[at],
@@ -105,7 +106,7 @@ fn update_tensor<N: Size>(
         new_parameter[at] = new;
         new_avg[at] = avg;
         new_avg_sq[at] = avg_sq;
-        at += stride_of(cubes);
+        at += stride_of(part);
     }
 }
 
@@ -120,6 +121,7 @@ fn adamw_kernel<N: Size>(
     new_parameters: &mut Sequence<Box<[Vector<f32, N>]>>,
     new_avgs: &mut Sequence<Box<[Vector<f32, N>]>>,
     new_avg_sqs: &mut Sequence<Box<[Vector<f32, N>]>>,
+    vectors: Sequence<u32>,
     ends: Sequence<u32>,
     step: Step,
 ) {
@@ -138,7 +140,7 @@ fn adamw_kernel<N: Size>(
                 new_avgs.index_mut(tensor),
                 new_avg_sqs.index_mut(tensor),
                 gradient_scale[0],
-                &Cubes { first, end },
+                &Part { vectors: vectors[tensor], first, end },
                 &step,
             );
         }
@@ -148,17 +150,17 @@ fn adamw_kernel<N: Size>(
 
 /// This unit's share of the squares of a tensor.
 #[cube]
-fn squares_of<N: Size>(tensor: &[Vector<f32, N>], cubes: &Cubes) -> f32 {
+fn squares_of<N: Size>(tensor: &[Vector<f32, N>], part: &Part) -> f32 {
     let mut sum = 0.0f32;
-    let mut at = first_of_unit(cubes);
-    while at < tensor.len() {
+    let mut at = first_of_unit(part);
+    while at < part.vectors as usize {
         let values = tensor[at];
         #[unroll]
         for lane in 0..N::value() {
             let value = values.extract(lane);
             sum += value * value;
         }
-        at += stride_of(cubes);
+        at += stride_of(part);
     }
     sum
 }
@@ -168,6 +170,7 @@ fn squares_of<N: Size>(tensor: &[Vector<f32, N>], cubes: &Cubes) -> f32 {
 fn squares_kernel<N: Size>(
     tensors: &Sequence<Box<[Vector<f32, N>]>>,
     shares: &mut [f32],
+    vectors: Sequence<u32>,
     ends: Sequence<u32>,
 ) {
     let mut lanes = Shared::<[f32]>::new_slice(UNITS);
@@ -178,7 +181,10 @@ fn squares_kernel<N: Size>(
     for tensor in 0..comptime!(ends.len()) {
         let end = ends[tensor];
         if cube >= first && cube < end {
-            sum = squares_of::<N>(tensors.index(tensor), &Cubes { first, end });
+            sum = squares_of::<N>(
+                tensors.index(tensor),
+                &Part { vectors: vectors[tensor], first, end },
+            );
         }
         first = end;
     }
@@ -192,6 +198,8 @@ fn squares_kernel<N: Size>(
 struct Group {
     /// Elements that divide every tensor.
     vector: usize,
+    /// The vectors of each tensor.
+    vectors: Vec<u32>,
     /// The cube after each tensor's last.
     ends: Vec<u32>,
 }
@@ -201,15 +209,14 @@ impl Group {
         let elements = |tensor: &CubeTensor| tensor.meta.num_elements();
         let vector = |tensor| vector_of(elements(tensor), &[DType::F32]);
         let vector = tensors.iter().map(vector).min().unwrap_or(1);
-        let cubes = |tensor| {
-            let wanted = elements(tensor).div_ceil(vector * VECTORS_EACH * UNITS);
-            wanted.clamp(1, MOST_CUBES) as u32
-        };
-        let ends = tensors.iter().scan(0, |end, tensor| {
-            *end += cubes(tensor);
+        let vectors: Vec<u32> =
+            tensors.iter().map(|tensor| (elements(tensor) / vector) as u32).collect();
+        let ends = vectors.iter().scan(0, |end, &vectors| {
+            let wanted = (vectors as usize).div_ceil(VECTORS_EACH * UNITS);
+            *end += wanted.clamp(1, MOST_CUBES) as u32;
             Some(*end)
         });
-        Self { vector, ends: ends.collect() }
+        Self { vector, ends: ends.collect(), vectors }
     }
 
     fn cubes(&self) -> u32 {
@@ -272,6 +279,7 @@ fn adamw_group(
         buffers(&new[0]),
         buffers(&new[1]),
         buffers(&new[2]),
+        group.vectors.into_iter().collect(),
         group.ends.into_iter().collect(),
         StepLaunch::new(
             betas[0],
@@ -301,6 +309,7 @@ pub(crate) fn sum_of_squares(tensors: Vec<CubeTensor>) -> CubeTensor {
             group.vector,
             buffers(tensors),
             shares.clone().into_buffer_arg(),
+            group.vectors.into_iter().collect(),
             group.ends.into_iter().collect(),
         );
         shares

@@ -76,6 +76,16 @@ pub(crate) fn fill_mask(
     }
 }
 
+/// What a kept element is multiplied by.
+#[cube]
+pub(crate) fn kept_scale(draws: &Draws, #[comptime] drops: bool) -> f32 {
+    let mut scale = 1.0f32;
+    if comptime!(drops) {
+        scale = draws.scale;
+    }
+    scale
+}
+
 #[cube]
 fn kept(draw: u32, draws: &Draws) -> f32 {
     select(draw >= draws.threshold, draws.scale, 0.0f32)

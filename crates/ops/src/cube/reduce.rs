@@ -115,11 +115,11 @@ fn add_rows(
 
 /// The sum of all elements, by one cube.
 #[cube(launch)]
-fn sum_kernel(values: &[f32], output: &mut [f32]) {
+fn sum_kernel(values: &[f32], output: &mut [f32], count: usize) {
     let mut lanes = Shared::<[f32]>::new_slice(SUM_UNITS);
     let mut sum = 0.0f32;
     let mut at = UNIT_POS as usize;
-    while at < values.len() {
+    while at < count {
         sum += values[at];
         at += SUM_UNITS;
     }
@@ -132,12 +132,14 @@ fn sum_kernel(values: &[f32], output: &mut [f32]) {
 /// `Σ values`, `[1]`: for some thousands at most.
 pub(crate) fn sum_of(values: CubeTensor) -> CubeTensor {
     let sum = empty_f32(&values, [1]);
+    let count = values.meta.num_elements();
     sum_kernel::launch(
         &values.client.clone(),
         cubes(1),
         CubeDim::new_1d(SUM_UNITS as u32),
         values.into_buffer_arg(),
         sum.clone().into_buffer_arg(),
+        count,
     );
     sum
 }

@@ -12,7 +12,7 @@ const MOMENTS: f64 = 2.0;
 /// How the attention's scores are kept for the backward pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scores {
-    /// They are computed again: the fused operations of the processor.
+    /// They are computed again: the fused operations, on the processor and by tiles on a GPU.
     Recomputed,
     /// They are kept: burn's own operations.
     Kept,

@@ -16,7 +16,7 @@ use super::tiles::{
     Batch, Row, Rows, block_of_cube, load_tile, row_of_unit, row_total, rows_of, sample_at,
     store_tile, window_of,
 };
-use crate::cube::random::{Draws, fill_mask};
+use crate::cube::random::{Draws, fill_mask, kept_scale};
 
 /// The unit's part of Δ of its row.
 #[cube]
@@ -227,11 +227,10 @@ fn quad_of_unit(
     Quad { first, lane: UNIT_POS as usize % step, counter, samples }
 }
 
-/// The unit's probabilities and masks of a tile of queries, and `(P ∘ M)ᵀ` in `weights`.
+/// The unit's probabilities of a tile of queries, negative where dropped, and `(P ∘ M)ᵀ` in `weights`.
 #[cube]
 fn recall_keys<E: Float>(
     probabilities: &mut Array<f32>,
-    masks: &mut Array<f32>,
     weights: &mut [E],
     products: &[f32],
     log_sums: &[f32],
@@ -262,8 +261,7 @@ fn recall_keys<E: Float>(
                 probability = (product * batch.scale - log_sum).exp();
                 kept = mask[at];
             }
-            probabilities[4 * turn + at] = probability;
-            masks[4 * turn + at] = kept;
+            probabilities[4 * turn + at] = select(kept > 0.0f32, probability, -probability);
             weights[(quad.first + at) * comptime!(form.weight_stride()) + column] =
                 E::cast_from(probability * kept);
         }
@@ -275,11 +273,11 @@ fn recall_keys<E: Float>(
 fn of_key_scores<E: Float>(
     gradients: &mut [E],
     probabilities: &Array<f32>,
-    masks: &Array<f32>,
     products: &[f32],
     deltas: &[f32],
     quad: &Quad,
     queries: &Rows,
+    kept_scale: f32,
     batch: &Batch,
     #[comptime] form: Form,
 ) {
@@ -294,8 +292,9 @@ fn of_key_scores<E: Float>(
         #[unroll]
         for at in 0..4usize {
             let product = products[(quad.first + at) * comptime!(form.sum_stride()) + column];
-            let of_weight = product * masks[4 * turn + at] - delta;
-            let of_score = probabilities[4 * turn + at] * of_weight * batch.scale;
+            let probability = probabilities[4 * turn + at];
+            let kept = select(probability > 0.0f32, kept_scale, 0.0f32);
+            let of_score = probability.abs() * (product * kept - delta) * batch.scale;
             gradients[(quad.first + at) * comptime!(form.weight_stride()) + column] =
                 E::cast_from(of_score);
         }
@@ -334,7 +333,6 @@ pub(super) fn keys_kernel<E: Float, N: Size>(
         let window = window_of(&mut bounds, starts, ends, &rows, &batch, form);
         let quad = quad_of_unit(starts, ends, &rows, &batch, form);
         let mut probabilities = Array::<f32>::new(form.queries_each() * 4);
-        let mut masks = Array::<f32>::new(form.queries_each() * 4);
         let mut of_keys = no_sums(form.head_size, form);
         let mut of_values = no_sums(form.head_size, form);
         let mut tile = window.first;
@@ -349,7 +347,6 @@ pub(super) fn keys_kernel<E: Float, N: Size>(
             sync_cube();
             recall_keys::<E>(
                 &mut probabilities,
-                &mut masks,
                 &mut weights,
                 &scratch,
                 log_sums,
@@ -367,11 +364,11 @@ pub(super) fn keys_kernel<E: Float, N: Size>(
             of_key_scores::<E>(
                 &mut weights,
                 &probabilities,
-                &masks,
                 &scratch,
                 deltas,
                 &quad,
                 &queries,
+                kept_scale(&draws, form.drops),
                 &batch,
                 form,
             );

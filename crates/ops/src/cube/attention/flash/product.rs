@@ -66,9 +66,8 @@ pub(super) fn rows_by_rows<E: Float, N: Size>(
     let stride = comptime!(form.row_stride());
     if comptime!(form.products == Products::TensorCores) {
         let first = UNIT_POS as usize / PLANE * comptime!(FRAGMENT * stride);
-        #[unroll]
         for depth in 0..comptime!(form.head_size / FRAGMENT) {
-            let at = comptime!(depth * FRAGMENT / form.vector);
+            let at = depth * comptime!(FRAGMENT / form.vector);
             let factor = Matrix::<Vector<E, N>>::from_slice(
                 MatrixIdent::A,
                 FRAGMENT,
@@ -80,7 +79,7 @@ pub(super) fn rows_by_rows<E: Float, N: Size>(
             );
             #[unroll]
             for column in 0..comptime!(form.tile / FRAGMENT) {
-                let at = comptime!(column * FRAGMENT * stride + at);
+                let at = at + column * comptime!(FRAGMENT * stride);
                 let other = Matrix::<Vector<E, N>>::from_slice(
                     MatrixIdent::B,
                     FRAGMENT,
@@ -133,7 +132,6 @@ pub(super) fn add_weighted_rows<E: Float, N: Size>(
     let weight_stride = comptime!(form.weight_stride());
     if comptime!(form.products == Products::TensorCores) {
         let first = UNIT_POS as usize / PLANE * comptime!(FRAGMENT * weight_stride);
-        #[unroll]
         for depth in 0..comptime!(form.tile / FRAGMENT) {
             let factor = Matrix::<E>::from_slice(
                 MatrixIdent::A,
@@ -141,12 +139,13 @@ pub(super) fn add_weighted_rows<E: Float, N: Size>(
                 FRAGMENT,
                 FRAGMENT,
                 MatrixLayout::RowMajor,
-                &weights[first + comptime!(depth * FRAGMENT)..weights.len()],
+                &weights[first + depth * FRAGMENT..weights.len()],
                 comptime!(weight_stride as u32),
             );
             #[unroll]
             for column in 0..comptime!(form.head_size / FRAGMENT) {
-                let at = comptime!(depth * FRAGMENT * stride + column * FRAGMENT / form.vector);
+                let at = depth * comptime!(FRAGMENT * stride)
+                    + column * comptime!(FRAGMENT / form.vector);
                 let other = Matrix::<Vector<E, N>>::from_slice(
                     MatrixIdent::B,
                     FRAGMENT,
