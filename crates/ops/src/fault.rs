@@ -94,8 +94,17 @@ fn of_panic(payload: &(dyn Any + Send)) -> Option<DeviceFault> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
     use super::*;
+
+    /// Tests that panic on purpose go one by one: the process has one panic hook.
+    static PANICS: Mutex<()> = Mutex::new(());
+
+    pub(crate) fn panics_alone() -> MutexGuard<'static, ()> {
+        PANICS.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     #[test]
     fn memory_is_told_from_other_faults() {
@@ -117,6 +126,7 @@ mod tests {
 
     #[test]
     fn a_panic_of_memory_is_an_error_and_any_other_goes_on() {
+        let _alone = panics_alone();
         let short = || -> u8 { panic!("Error while reading data: {}", "out-of-memory error") };
         let fault = DeviceFault::OutOfMemory { bytes: None };
         assert_eq!(out_of_memory_is_an_error(short), Err(fault));

@@ -74,9 +74,11 @@ pub(super) fn describe(_device: &Device) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fault::tests::panics_alone;
 
     #[test]
     fn a_driver_that_panics_is_an_error_that_says_why() {
+        let _alone = panics_alone();
         let panics = || -> Device { panic!("\n  no driver here\n  at all\n") };
         let error = open(DeviceKind::Cuda(1), panics).unwrap_err();
         assert_eq!(
