@@ -199,7 +199,10 @@ fn a_run_makes_a_model_and_a_second_changes_nothing() {
     for sentence in SENTENCES {
         assert!(!first.contains(sentence) && !second.contains(sentence), "text on the terminal");
         for (path, bytes) in &written {
-            let shown = path.extension().is_some_and(|kind| kind != "txt" && kind != "tsv");
+            // Units are the corpus builder's, as private as its shards, and hardly compressed.
+            let holds_text = ["txt", "tsv", "unit"];
+            let shown =
+                path.extension().is_some_and(|kind| holds_text.iter().all(|one| kind != *one));
             let is_input = path.ends_with("notes.jsonl");
             let text = String::from_utf8_lossy(bytes);
             assert!(!shown || is_input || !text.contains(sentence), "text in {}", path.display());
