@@ -28,6 +28,10 @@ devices device="cuda":
 kernels:
     .ci/gpu-software
 
+# The CUDA path on a driver without a card (NVIDIA's compiler comes from PyPI)
+cuda:
+    .ci/cuda-software
+
 # Licences, advisories and sources of the dependencies
 deny:
     cargo deny --locked check

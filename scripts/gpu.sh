@@ -14,7 +14,8 @@
 # A step that is done leaves gpu/done/PART/STEP.json and is not done again; PART's figures, table and
 # log come to $OUT (gpu/out). The exit status is 1 where a step failed or is left to do. `parity` needs
 # gpu/tests.tar.xz beside gpu/bin.tar.xz, `train` gpu/base.tar.xz and gpu/data.tar.xz.
-# GPU_DEVICE=cpu, or wgpu on software Vulkan, tries the parts themselves on small shapes.
+# GPU_DEVICE=cpu, or wgpu on software Vulkan, tries the parts themselves on small shapes; so does
+# GPU_SHAPES=small with CUDA, for the driver without a card of scripts/cuda-software.
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -26,8 +27,10 @@ export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
 export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 on_cuda() { [ "${device%%:*}" = cuda ]; }
+# Whether there is a card, with time for what it is measured by.
+on_card() { on_cuda && [ "${GPU_SHAPES:-}" != small ]; }
 
-tests=(bimed-ops:cube bimed-ops:mixed bimed-bert:parity bimed-train:mixed bimed-train:resume)
+tests=(bimed-ops:cube bimed-ops:cube_bf16 bimed-ops:mixed bimed-bert:parity bimed-train:mixed bimed-train:resume)
 
 bundle() { # bundle NAME TAR-ARGUMENTS...: gpu/NAME.tar.xz, whole or not at all
   local name=$1
@@ -174,7 +177,7 @@ PYTHON
 }
 
 # Shapes of the comparison: name, bins, length. 64k tokens a step, and the small step of the usual recipe.
-if ! on_cuda; then
+if ! on_card; then
   model=(--layers 2 --hidden 64 --heads 2 --vocab 500)
   shapes=("128 4 32" "512 2 64" "small 2 32")
   few=(--steps 2 --warmup 1)
@@ -203,7 +206,7 @@ smoke() {
   step small-bf16 180 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 --steps 20 --json @JSON
   # Bytes held after 1,000 steps beside those after 20: memory that grows shows here.
   step memory 240 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 \
-    --steps $(on_cuda && echo 1000 || echo 40) --json @JSON
+    --steps $(on_card && echo 1000 || echo 40) --json @JSON
   finish
 }
 
@@ -211,6 +214,7 @@ parity() {
   begin parity
   unpack tests
   step kernels 180 gpu/tests/bimed-ops-cube --nocapture
+  step kernels-bf16 180 gpu/tests/bimed-ops-cube_bf16 --nocapture --test-threads 1
   step mixed 120 gpu/tests/bimed-ops-mixed --test-threads 1
   step fixtures 180 gpu/tests/bimed-bert-parity --nocapture --test-threads 1
   step training 240 gpu/tests/bimed-train-mixed --nocapture
@@ -260,5 +264,5 @@ train() {
 case ${1:-} in
   build | smoke | parity | bench | peers | train) "$1" ;;
   pack) pack "${2:?the folder of the public data}" "${3:?the base model}" ;;
-  *) sed -n '2,18p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
+  *) sed -n '2,19p' "$0" | sed 's/^# \{0,1\}//'; exit 2 ;;
 esac

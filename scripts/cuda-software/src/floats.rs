@@ -273,6 +273,35 @@ fn set_predicate(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
     Ok(Some(op))
 }
 
+/// `set.eq.f16.f16 d, a, b`: one where it holds, all ones for integers.
+fn set_number(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
+    fn run(w: &mut Warp, o: &Op, mask: u32) {
+        // SAFETY: it was made of a `Compare` below.
+        let compare: Compare = unsafe { std::mem::transmute::<usize, Compare>(o.extra) };
+        let found = compare(w, o);
+        if o.imm <= 0xFFFF {
+            put(w, o.d, mask, |lane| if found >> lane & 1 == 1 { o.imm as u16 } else { 0 });
+        } else {
+            put(w, o.d, mask, |lane| if found >> lane & 1 == 1 { o.imm as u32 } else { 0 });
+        }
+    }
+    let parts: Vec<&str> = s.opcode.iter().map(String::as_str).filter(|p| *p != "ftz").collect();
+    let [_, name, to, from] = parts[..] else { return Ok(None) };
+    let mut op = Op::new(run);
+    op.imm = match to {
+        "u32" | "s32" => 0xFFFF_FFFF,
+        "f32" => 0x3F80_0000,
+        "f16" => 0x3C00,
+        "bf16" => 0x3F80,
+        _ => return Ok(None),
+    };
+    op.extra = comparison(name, from)? as usize;
+    let (to, from) = (bits(to).ok_or("no type")?, bits(from).ok_or("no type")?);
+    op.d = b.result(&s.operands[0], to)?;
+    (op.a, op.b) = (b.value(&s.operands[1], from)?, b.value(&s.operands[2], from)?);
+    Ok(Some(op))
+}
+
 fn select(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
     fn run<T: Copy>(w: &mut Warp, o: &Op, mask: u32) {
         let (a, b): ([T; LANES], [T; LANES]) = (*w.row(o.a), *w.row(o.b));
@@ -403,6 +432,7 @@ pub fn decode(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
     match s.opcode[0].as_str() {
         "setp" => return set_predicate(b, s),
         "selp" => return select(b, s),
+        "set" => return set_number(b, s),
         _ => {}
     }
     let ty = s.opcode.last().expect("split gives one").as_str();

@@ -233,6 +233,9 @@ fn unusual(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
         ("popc", "b64") => Op::new(exec!(map1, u64, u32, |a| a.count_ones())),
         ("clz", "b32") => Op::new(exec!(map1, u32, u32, |a| a.leading_zeros())),
         ("clz", "b64") => Op::new(exec!(map1, u64, u32, |a| a.leading_zeros())),
+        ("bfind", "u32") if s.opcode[1] == "shiftamt" => {
+            Op::new(exec!(map1, u32, u32, |a| if a == 0 { !0 } else { a.leading_zeros() }))
+        }
         ("bfind", "u32") if s.opcode.len() == 2 => {
             Op::new(exec!(map1, u32, u32, |a| 31u32.wrapping_sub(a.leading_zeros())))
         }

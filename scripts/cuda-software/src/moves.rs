@@ -1,9 +1,10 @@
 //! Moves between registers and memory.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::integers::exec;
-use crate::lanes::{Bf16, F16, Small, map1, pair2};
+use crate::lanes::{Bf16, F16, Small, map1, pair2, put};
 use crate::program::{Builder, Exec, Op};
 use crate::ptx::{Statement, bits};
 use crate::warp::{LANES, LOCAL, PARAM, SHARED, Warp};
@@ -166,11 +167,24 @@ fn memory(b: &mut Builder, s: &Statement, stores_it: bool) -> Result<Option<Op>,
     Ok(Some(op))
 }
 
+fn nanoseconds() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGAN.elapsed().as_nanos() as u64
+}
+
 /// `mov`, whole, joined from parts, or taken apart.
 fn mov(b: &mut Builder, s: &Statement) -> Result<Option<Op>, String> {
     let width = s.opcode.last().and_then(|ty| bits(ty)).ok_or("no type")?;
     if s.operands[0].starts_with('{') || s.operands[1].starts_with('{') {
         return parts(b, s, width).map(Some);
+    }
+    if matches!(s.operands[1].as_str(), "%clock" | "%clock64" | "%globaltimer") {
+        let mut op = Op::new(match width {
+            32 => |w, o, m| put(w, o.d, m, |_| nanoseconds() as u32),
+            _ => |w, o, m| put(w, o.d, m, |_| nanoseconds()),
+        });
+        op.d = b.result(&s.operands[0], width)?;
+        return Ok(Some(op));
     }
     let mut op = Op::new(match width {
         16 => exec!(map1, u16, u16, |a| a),

@@ -293,9 +293,6 @@ impl Builder<'_> {
             self.specials.push((row, special));
             return Ok((row, 32));
         }
-        if text == "%clock64" || text == "%globaltimer" || text == "%clock" {
-            return Err("a clock is read".into());
-        }
         let (name, offset) = match text.split_once('+') {
             Some((name, offset)) => (name.trim(), literal(offset, 64)?),
             None => (text, 0),

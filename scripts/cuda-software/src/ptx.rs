@@ -337,6 +337,8 @@ fn declare_or_push(
     text: &str,
 ) -> Result<(), String> {
     let word = text.split_whitespace().next().unwrap_or("");
+    // CUDA's own headers write `.reg.b16`.
+    let word = if word.starts_with(".reg.") { ".reg" } else { word };
     match word {
         ".reg" => {
             let mut words = text[4..].trim_start().splitn(2, char::is_whitespace);
