@@ -84,13 +84,13 @@ fn place(side: Side, packed: usize, lane: usize, r: usize, half: usize) -> (usiz
 /// 16 x 16, 16 x 8 or 8 x 16 numbers, row by row.
 type Tile = [f32; 512];
 
-/// `c += a · b`, by outer products, each sum in f32 from the first k to the last.
-fn multiply(a: &Tile, b: &Tile, c: &mut Tile, m: usize, n: usize, k: usize) {
-    for row in 0..m {
-        for inner in 0..k {
-            let factor = a[row * k + inner];
-            for column in 0..n {
-                c[row * n + column] += factor * b[inner * n + column];
+/// `c += a · b` with N columns, by outer products, each sum in f32 from the first k to the last.
+fn multiply<const N: usize>(a: &Tile, b: &Tile, c: &mut Tile, m: usize, k: usize) {
+    let (b, c) = (b.as_chunks::<N>().0, c.as_chunks_mut::<N>().0);
+    for (row, sums) in c.iter_mut().enumerate().take(m) {
+        for (factor, others) in a[row * k..].iter().take(k).zip(b) {
+            for (sum, other) in sums.iter_mut().zip(others) {
+                *sum += factor * other;
             }
         }
     }
@@ -110,96 +110,77 @@ fn shape(s: &Statement) -> Option<Shape> {
     })
 }
 
-/// A place of a fragment: row, column.
-type Layout = fn(usize, usize, usize, usize, &Shape) -> (usize, usize);
-
-fn mma_layout(side: Side) -> Layout {
-    match side {
-        Side::A => |packed, lane, r, half, _| place(Side::A, packed, lane, r, half),
-        Side::B => |packed, lane, r, half, _| place(Side::B, packed, lane, r, half),
-        Side::C => |packed, lane, r, half, _| place(Side::C, packed, lane, r, half),
-    }
-}
-
-/// The fragments of `wmma` are ours to lay out: as the 16 x 8 products that the unit makes of them where
-/// that fits, else element after element.
-fn wmma_layout(side: Side) -> Layout {
-    match side {
-        Side::A => |packed, lane, r, half, s| straight(packed, lane, r, half, s.m, s.k),
-        Side::B => |packed, lane, r, half, s| straight(packed, lane, r, half, s.k, s.n),
-        Side::C => |packed, lane, r, half, s| {
-            if s.n == 16 && s.m == 16 {
-                let element = r * packed + half;
-                let (row, column) = place(Side::C, 1, lane, element & 3, 0);
-                (row, column + 8 * (element >> 2))
-            } else {
-                straight(packed, lane, r, half, s.m, s.n)
-            }
-        },
-    }
-}
-
-fn straight(
-    packed: usize,
-    lane: usize,
-    r: usize,
-    half: usize,
-    rows: usize,
-    columns: usize,
-) -> (usize, usize) {
-    // A fragment may have more room than elements: they are there twice.
-    let element = (lane + LANES * (r * packed + half)) % (rows * columns);
-    (element / columns, element % columns)
-}
-
-fn gather(
-    w: &Warp,
-    rows: &[u32],
+/// Where each value of a fragment stands in its tile: by register, lane and half.
+struct Layout {
     element: Element,
-    layout: Layout,
-    shape: &Shape,
+    /// The tile's columns.
     columns: usize,
-) -> Tile {
-    let mut tile = [0.0; 512];
-    let packed = element.packed();
-    for (r, &row) in rows.iter().enumerate() {
-        for (lane, &word) in w.row::<u32>(row).iter().enumerate() {
-            for half in 0..packed {
-                let (row, column) = layout(packed, lane, r, half, shape);
-                tile[row * columns + column] = element.get(word, half);
+    places: Vec<u16>,
+}
+
+impl Layout {
+    fn new(side: Side, element: Element, registers: usize, shape: &Shape, wmma: bool) -> Self {
+        let (rows, columns) = match side {
+            Side::A => (shape.m, shape.k),
+            Side::B => (shape.k, shape.n),
+            Side::C => (shape.m, shape.n),
+        };
+        let packed = element.packed();
+        let mut places = Vec::new();
+        for r in 0..registers {
+            for lane in 0..LANES {
+                for half in 0..packed {
+                    let number = r * packed + half;
+                    // The fragments of `wmma` are ours to lay out: sums as the two products of 8 columns
+                    // that the unit makes, all else value after value, twice where there is room for it.
+                    let (row, column) = match side {
+                        _ if !wmma => place(side, packed, lane, r, half),
+                        Side::C if rows == 16 && columns == 16 => {
+                            let (row, column) = place(Side::C, 1, lane, number & 3, 0);
+                            (row, column + 8 * (number >> 2))
+                        }
+                        _ => {
+                            let value = (lane + LANES * number) % (rows * columns);
+                            (value / columns, value % columns)
+                        }
+                    };
+                    places.push((row * columns + column) as u16);
+                }
             }
         }
+        Layout { element, columns, places }
     }
-    tile
-}
 
-fn scatter(
-    w: &Warp,
-    rows: &[u32],
-    element: Element,
-    layout: Layout,
-    shape: &Shape,
-    columns: usize,
-    tile: &Tile,
-) {
-    let packed = element.packed();
-    for (r, &row) in rows.iter().enumerate() {
-        for (lane, word) in w.row::<u32>(row).iter_mut().enumerate() {
-            for half in 0..packed {
-                let (row, column) = layout(packed, lane, r, half, shape);
-                element.put(word, half, tile[row * columns + column]);
+    fn gather(&self, w: &Warp, rows: &[u32]) -> Tile {
+        let mut tile = [0.0; 512];
+        let packed = self.element.packed();
+        for (places, &row) in self.places.chunks_exact(LANES * packed).zip(rows) {
+            for (places, &word) in places.chunks_exact(packed).zip(w.row::<u32>(row).iter()) {
+                for (half, &place) in places.iter().enumerate() {
+                    tile[place as usize & 511] = self.element.get(word, half);
+                }
+            }
+        }
+        tile
+    }
+
+    fn scatter(&self, w: &Warp, rows: &[u32], tile: &Tile) {
+        let packed = self.element.packed();
+        for (places, &row) in self.places.chunks_exact(LANES * packed).zip(rows) {
+            for (places, word) in places.chunks_exact(packed).zip(w.row::<u32>(row).iter_mut()) {
+                for (half, &place) in places.iter().enumerate() {
+                    self.element.put(word, half, tile[place as usize & 511]);
+                }
             }
         }
     }
 }
 
-/// What a product's statement says, beside its rows.
+/// What a product's statement says: the layouts of d, a, b, c.
 struct Product {
     shape: Shape,
-    types: [Element; 4],
-    /// Registers of d, a, b, c.
+    layouts: [Layout; 4],
     counts: [usize; 4],
-    wmma: bool,
 }
 
 /// Keeps what a statement says for as long as the process runs.
@@ -216,13 +197,15 @@ fn product(w: &mut Warp, o: &Op, mask: u32) {
     let (d, rest) = o.rows.split_at(p.counts[0]);
     let (a, rest) = rest.split_at(p.counts[1]);
     let (b, c) = rest.split_at(p.counts[2]);
-    let layout = if p.wmma { wmma_layout } else { mma_layout };
-    let Shape { m, n, k } = p.shape;
-    let left = gather(w, a, p.types[1], layout(Side::A), &p.shape, k);
-    let right = gather(w, b, p.types[2], layout(Side::B), &p.shape, n);
-    let mut sum = gather(w, c, p.types[3], layout(Side::C), &p.shape, n);
-    multiply(&left, &right, &mut sum, m, n, k);
-    scatter(w, d, p.types[0], layout(Side::C), &p.shape, n, &sum);
+    let left = p.layouts[1].gather(w, a);
+    let right = p.layouts[2].gather(w, b);
+    let mut sum = p.layouts[3].gather(w, c);
+    match p.shape {
+        Shape { m, n: 8, k } => multiply::<8>(&left, &right, &mut sum, m, k),
+        Shape { m, n: 16, k } => multiply::<16>(&left, &right, &mut sum, m, k),
+        Shape { m, k, .. } => multiply::<32>(&left, &right, &mut sum, m, k),
+    }
+    p.layouts[0].scatter(w, d, &sum);
 }
 
 fn decode_product(b: &mut Builder, s: &Statement, wmma: bool) -> Result<Option<Op>, String> {
@@ -233,10 +216,9 @@ fn decode_product(b: &mut Builder, s: &Statement, wmma: bool) -> Result<Option<O
         types = vec![types[0], Element::F16, Element::F16, types[1]];
     }
     let types: [Element; 4] = types.try_into().map_err(|_| "a product of which types?")?;
-    if s.opcode
-        .iter()
-        .any(|part| part.starts_with("sp") || part == "satfinite" || part.starts_with("kind"))
-    {
+    let is_odd =
+        |part: &str| part.starts_with("sp") || part == "satfinite" || part.starts_with("kind");
+    if s.opcode.iter().any(|part| is_odd(part)) || ![8, 16, 32].contains(&shape.n) {
         return Err("a sparse, scaled or clamped product".into());
     }
     let mut op = Op::new(product);
@@ -248,15 +230,17 @@ fn decode_product(b: &mut Builder, s: &Statement, wmma: bool) -> Result<Option<O
         rows.extend_from_slice(&part);
     }
     op.rows = rows.into();
-    op.extra = keep(Product { shape, types, counts, wmma });
+    let sides = [Side::C, Side::A, Side::B, Side::C];
+    let layouts =
+        std::array::from_fn(|at| Layout::new(sides[at], types[at], counts[at], &shape, wmma));
+    op.extra = keep(Product { shape, layouts, counts });
     Ok(Some(op))
 }
 
 /// A `wmma.load` or `wmma.store`: a fragment from or to memory, `stride` elements between rows.
 struct Fragment {
-    shape: Shape,
-    side: Side,
-    element: Element,
+    layout: Layout,
+    rows: usize,
     row_major: bool,
     stores: bool,
 }
@@ -269,36 +253,35 @@ fn fragment(w: &mut Warp, o: &Op, mask: u32) {
     let f: &Fragment = unsafe { &*(o.extra as *const Fragment) };
     let base = w.addresses(o.at)[0];
     let stride = w.row::<u32>(o.b)[0] as usize;
-    let size = match f.element {
-        Element::F16 | Element::Bf16 => 2,
-        _ => 4,
-    };
-    let packed = f.element.packed();
-    let layout = wmma_layout(f.side);
-    for (r, &row) in o.rows.iter().enumerate() {
-        for lane in 0..LANES {
-            for half in 0..packed {
-                let (i, j) = layout(packed, lane, r, half, &f.shape);
-                let element = if f.row_major { i * stride + j } else { j * stride + i };
-                let Some(at) = w.reach(base + (element * size) as u64, size, lane, f.stores, size)
-                else {
-                    return;
-                };
-                let word = &mut w.row::<u32>(row)[lane];
-                let mut bytes = [0u8; 4];
-                // SAFETY: `reach` found `size` bytes there.
+    let (packed, columns) = (f.layout.element.packed(), f.layout.columns);
+    let size = 4 / packed;
+    let (lines, length) = if f.row_major { (f.rows, columns) } else { (columns, f.rows) };
+    let mut begins = [std::ptr::null_mut::<u8>(); 32];
+    for (line, begin) in begins.iter_mut().enumerate().take(lines) {
+        let at = base + (line * stride * size) as u64;
+        match w.reach(at, length * size, 0, f.stores, size) {
+            Some(place) => *begin = place,
+            None => return,
+        }
+    }
+    for (places, &row) in f.layout.places.chunks_exact(LANES * packed).zip(&o.rows) {
+        for (places, word) in places.chunks_exact(packed).zip(w.row::<u32>(row).iter_mut()) {
+            for (half, &place) in places.iter().enumerate() {
+                let (i, j) = (place as usize / columns, place as usize % columns);
+                let (line, along) = if f.row_major { (i, j) } else { (j, i) };
+                let at = begins[line].wrapping_add(along * size);
+                // SAFETY: `reach` found all of the line.
                 unsafe {
-                    if f.stores {
-                        bytes = (*word >> (8 * size * half) % 32).to_le_bytes();
-                        std::ptr::copy_nonoverlapping(bytes.as_ptr(), at, size);
-                    } else {
-                        std::ptr::copy_nonoverlapping(at, bytes.as_mut_ptr(), size);
-                        let kept = if size == 4 {
-                            0
-                        } else {
-                            !(((1u32 << (8 * size)) - 1) << (8 * size * half))
-                        };
-                        *word = *word & kept | u32::from_le_bytes(bytes) << (8 * size * half) % 32;
+                    match (f.stores, size) {
+                        (true, 4) => at.cast::<u32>().write_unaligned(*word),
+                        (true, _) => {
+                            at.cast::<u16>().write_unaligned((*word >> (16 * half)) as u16)
+                        }
+                        (false, 4) => *word = at.cast::<u32>().read_unaligned(),
+                        (false, _) => {
+                            let value = u32::from(at.cast::<u16>().read_unaligned());
+                            *word = *word & !(0xFFFF << (16 * half)) | value << (16 * half);
+                        }
                     }
                 }
             }
@@ -323,7 +306,9 @@ fn decode_fragment(b: &mut Builder, s: &Statement, stores: bool) -> Result<Optio
         Some(stride) => b.value(stride, 32)?,
         None => return Err("a fragment without a stride".into()),
     };
-    op.extra = keep(Fragment { shape, side, element, row_major, stores });
+    let rows = if side == Side::B { shape.k } else { shape.m };
+    let layout = Layout::new(side, element, op.rows.len(), &shape, true);
+    op.extra = keep(Fragment { layout, rows, row_major, stores });
     Ok(Some(op))
 }
 

@@ -9,80 +9,81 @@ use crate::program::{Builder, Exec, Op};
 use crate::ptx::{Statement, bits};
 use crate::warp::{LANES, LOCAL, PARAM, SHARED, Warp};
 
-/// A load: `M` in memory, `R` in the register.
-fn load<M: Copy, R: Copy>(w: &mut Warp, o: &Op, mask: u32, widen: impl Fn(M) -> R) {
-    let addresses = w.addresses(o.at);
-    let size = size_of::<M>();
-    let whole = size * o.rows.len();
-    if let Some(at) = in_a_row(w, &addresses, mask, whole, false) {
-        for (part, &row) in o.rows.iter().enumerate() {
-            let target = w.row::<R>(row);
-            for (lane, target) in target.iter_mut().enumerate() {
-                // SAFETY: `in_a_row` found all of it allocated, for every lane.
-                *target = widen(unsafe {
-                    at.add(lane * whole + part * size).cast::<M>().read_unaligned()
-                });
-            }
-        }
-        return;
-    }
-    for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
-        let Some(at) = w.reach(addresses[lane], whole, lane, false, whole) else { return };
-        for (part, &row) in o.rows.iter().enumerate() {
-            // SAFETY: `reach` found it allocated.
-            w.row::<R>(row)[lane] =
-                widen(unsafe { at.add(part * size).cast::<M>().read_unaligned() });
-        }
-    }
-}
-
-fn store<R: Copy, M: Copy>(w: &mut Warp, o: &Op, mask: u32, narrow: impl Fn(R) -> M) {
-    let addresses = w.addresses(o.at);
-    let size = size_of::<M>();
-    let whole = size * o.rows.len();
-    if let Some(at) = in_a_row(w, &addresses, mask, whole, true) {
-        for (part, &row) in o.rows.iter().enumerate() {
-            for (lane, value) in w.row::<R>(row).iter().enumerate() {
-                // SAFETY: as for a load.
-                unsafe {
-                    at.add(lane * whole + part * size).cast::<M>().write_unaligned(narrow(*value))
-                };
-            }
-        }
-        return;
-    }
-    for lane in (0..LANES).filter(|lane| mask >> lane & 1 == 1) {
-        let Some(at) = w.reach(addresses[lane], whole, lane, true, whole) else { return };
-        for (part, &row) in o.rows.iter().enumerate() {
-            // SAFETY: as for a load.
-            unsafe {
-                at.add(part * size).cast::<M>().write_unaligned(narrow(w.row::<R>(row)[lane]))
-            };
-        }
-    }
-}
-
-/// The first lane's place, where all 32 are here and lie one after another in one space.
+/// Calls `each` with the place of every lane of a mask, until one has none. Lanes that follow each other in
+/// memory, or meet in it, are looked up together.
 #[inline(always)]
-fn in_a_row(
+fn places(
     w: &mut Warp,
-    addresses: &[u64; LANES],
+    o: &Op,
     mask: u32,
     size: usize,
     writes: bool,
-) -> Option<*mut u8> {
-    let first = addresses[0];
-    let follows =
-        |(lane, address): (usize, &u64)| *address == first.wrapping_add((lane * size) as u64);
+    mut each: impl FnMut(usize, *mut u8),
+) {
+    let addresses = w.addresses(o.at);
     // Local memory has a place for each lane.
-    if mask != !0 || first >> 60 == LOCAL >> 60 || !addresses.iter().enumerate().all(follows) {
-        return None;
+    let shared = addresses[0] >> 60 != LOCAL >> 60;
+    let mut lane = 0;
+    while lane < LANES {
+        if mask >> lane & 1 == 0 {
+            lane += 1;
+            continue;
+        }
+        let first = addresses[lane];
+        let run = |step: usize| {
+            let along = |&next: &usize| {
+                addresses[next] == first.wrapping_add(((next - lane) * step) as u64)
+                    && mask >> next & 1 == 1
+            };
+            (lane + 1..LANES).take_while(along).count() + 1
+        };
+        let (step, count) = match (shared, run(size)) {
+            (false, _) => (0, 1),
+            (true, 1) => (0, run(0)),
+            (true, count) => (size, count),
+        };
+        // Where they do not all fit, each lane says what of it is wrong.
+        let fits = count > 1
+            && first & (size as u64 - 1) == 0
+            && w.holds(first, (count - 1) * step + size);
+        let count = if fits { count } else { 1 };
+        let Some(at) = w.reach(first, (count - 1) * step + size, lane, writes, size) else {
+            return;
+        };
+        for next in 0..count {
+            each(lane + next, at.wrapping_add(next * step));
+        }
+        lane += count;
     }
-    // Where it does not all fit, each lane says what of it is wrong.
-    if first & (size as u64 - 1) != 0 || !w.holds(first, LANES * size) {
-        return None;
+}
+
+/// A load: `M` in memory, `R` in the register.
+fn load<M: Copy, R: Copy>(w: &mut Warp, o: &Op, mask: u32, widen: impl Fn(M) -> R) {
+    let size = size_of::<M>();
+    let mut rows = [std::ptr::null_mut::<[R; LANES]>(); 8];
+    for (pointer, &row) in rows.iter_mut().zip(&o.rows) {
+        *pointer = w.row::<R>(row);
     }
-    w.reach(first, LANES * size, 0, writes, size)
+    places(w, o, mask, size * o.rows.len(), false, |lane, at| {
+        for (part, row) in rows.iter().enumerate().take(o.rows.len()) {
+            // SAFETY: the place was found for this lane, the rows are this warp's.
+            unsafe { (**row)[lane] = widen(at.add(part * size).cast::<M>().read_unaligned()) };
+        }
+    });
+}
+
+fn store<R: Copy, M: Copy>(w: &mut Warp, o: &Op, mask: u32, narrow: impl Fn(R) -> M) {
+    let size = size_of::<M>();
+    let mut rows = [std::ptr::null_mut::<[R; LANES]>(); 8];
+    for (pointer, &row) in rows.iter_mut().zip(&o.rows) {
+        *pointer = w.row::<R>(row);
+    }
+    places(w, o, mask, size * o.rows.len(), true, |lane, at| {
+        for (part, row) in rows.iter().enumerate().take(o.rows.len()) {
+            // SAFETY: as for a load.
+            unsafe { at.add(part * size).cast::<M>().write_unaligned(narrow((**row)[lane])) };
+        }
+    });
 }
 
 fn loads(ty: &str, register: u32) -> Option<Exec> {

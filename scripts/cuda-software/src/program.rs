@@ -105,7 +105,9 @@ pub struct Program {
     /// Bytes of shared memory before what the launch adds, and of local memory.
     pub shared: usize,
     pub local: usize,
-    pub checks_races: bool,
+    /// The power of two, and one more, of the bytes that races in shared memory are looked for by; 0 for
+    /// none.
+    pub grain: u32,
 }
 
 /// Turns the statements of a kernel into a program.
@@ -173,10 +175,6 @@ pub fn build(
     }
     ops.push(Op { kind: Kind::Exit, ..Op::new(|_, _, _| {}) });
     texts.push("the end".into());
-    let checks_races = !kernel
-        .body
-        .iter()
-        .any(|s| s.opcode[0] == "mbarrier" || s.opcode[0] == "red" && s.opcode[1] == "async");
     Ok(Program {
         name: kernel.name.clone(),
         ops,
@@ -188,8 +186,23 @@ pub fn build(
         param_bytes,
         shared,
         local,
-        checks_races,
+        grain: grain(kernel),
     })
+}
+
+/// Races are looked for by the bytes of the narrowest store to shared memory, and not where `mbarrier`
+/// orders what warps do.
+fn grain(kernel: &Kernel) -> u32 {
+    let has = |s: &Statement, part: &str| s.opcode.iter().any(|found| found == part);
+    if kernel.body.iter().any(|s| s.opcode[0] == "mbarrier")
+        || std::env::var_os("CUDA_SOFTWARE_RACES").is_some_and(|said| said == "0")
+    {
+        return 0;
+    }
+    let stores =
+        kernel.body.iter().filter(|s| s.opcode[0] == "st" && !has(s, "global") && !has(s, "local"));
+    let narrowest = stores.filter_map(|s| ptx::bits(s.opcode.last()?)).min().unwrap_or(32);
+    (narrowest / 8).clamp(1, 4).ilog2() + 1
 }
 
 impl Builder<'_> {

@@ -43,8 +43,9 @@ pub struct Copy {
 /// What the warps of a block share.
 pub struct Block {
     pub shared: Vec<u8>,
-    /// Who touched each two bytes of `shared` last, and in which stretch between barriers.
-    shadow: Vec<(u32, u32)>,
+    /// Who wrote and who read each grain of `shared` last, and in which stretch between barriers.
+    writers: Vec<u32>,
+    readers: Vec<u32>,
     stretch: u32,
     pub index: [u32; 3],
     pub barriers: crate::copies::Barriers,
@@ -200,6 +201,7 @@ impl Warp<'_> {
         Some(address as *mut u8)
     }
 
+    #[inline(always)]
     fn reach_shared(
         &mut self,
         place: usize,
@@ -207,8 +209,7 @@ impl Warp<'_> {
         lane: usize,
         writes: bool,
     ) -> Option<*mut u8> {
-        let number = self.number;
-        let checks = self.launch.program.checks_races;
+        let (number, grain) = (self.number, self.launch.program.grain);
         let block = self.block();
         if place + size > block.shared.len() {
             let have = block.shared.len();
@@ -218,10 +219,11 @@ impl Warp<'_> {
             ));
             return None;
         }
-        if checks && !block.touch(place, size, number, writes) {
+        if grain != 0 && !block.touch(place, size, number, writes, grain) {
             let verb = if writes { "writes" } else { "reads" };
             self.fails(format!(
-                "a race in shared memory: warp {number} {verb} byte {place}, which another warp touches with no barrier between"
+                "a race in shared memory: warp {number} {verb} byte {place}, which another warp touches \
+                 with no barrier between"
             ));
             return None;
         }
@@ -391,18 +393,22 @@ impl Warp<'_> {
 }
 
 impl Block {
-    fn touch(&mut self, place: usize, size: usize, warp: u32, writes: bool) -> bool {
-        let me = self.stretch << 8 | (warp + 1);
+    /// Notes who reads or writes, by grains of `1 << (grain - 1)` bytes; false where two warps meet and one
+    /// of them writes.
+    #[inline(always)]
+    fn touch(&mut self, place: usize, size: usize, warp: u32, writes: bool, grain: u32) -> bool {
+        let (stretch, me) = (self.stretch, self.stretch << 8 | (warp + 1));
+        let (first, last) = (place >> (grain - 1), (place + size - 1) >> (grain - 1));
+        let free = |who: &u32| *who == me || *who >> 8 != stretch;
+        let (writers, readers) = (&mut self.writers[first..=last], &mut self.readers[first..=last]);
         let mut fine = true;
-        for (writer, reader) in &mut self.shadow[place / 2..(place + size).div_ceil(2)] {
-            fine &= *writer == me || *writer >> 8 != self.stretch;
+        for (writer, reader) in writers.iter_mut().zip(readers) {
+            fine &= free(writer) & (!writes | free(reader));
             if writes {
-                fine &= *reader == me || *reader >> 8 != self.stretch;
                 *writer = me;
-            } else if *reader >> 8 == self.stretch && *reader != me {
-                *reader = self.stretch << 8 | 255;
             } else {
-                *reader = me;
+                // 255 is more than one.
+                *reader = if free(reader) { me } else { stretch << 8 | 255 };
             }
         }
         fine
@@ -458,7 +464,8 @@ impl<'a> Worker<'a> {
         let shared = program.shared + launch.dynamic_shared;
         let block = Block {
             shared: vec![0; shared],
-            shadow: vec![(0, 0); shared.div_ceil(2) + 1],
+            writers: vec![0; shared + 1],
+            readers: vec![0; shared + 1],
             stretch: 1,
             index: [0; 3],
             barriers: Default::default(),
@@ -477,7 +484,8 @@ impl<'a> Worker<'a> {
         self.block.barrier();
         if self.block.stretch >= 1 << 23 {
             self.block.stretch = 1;
-            self.block.shadow.fill((0, 0));
+            self.block.writers.fill(0);
+            self.block.readers.fill(0);
         }
         for (number, warp) in self.warps.iter_mut().enumerate() {
             warp.start(number as u32, threads, &mut self.block);
