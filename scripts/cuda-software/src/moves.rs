@@ -23,6 +23,7 @@ fn places(
     let addresses = w.addresses(o.at);
     // Local memory has a place for each lane.
     let shared = addresses[0] >> 60 != LOCAL >> 60;
+    let (following, meeting) = if shared { steps(&addresses, mask, size) } else { (0, 0) };
     let mut lane = 0;
     while lane < LANES {
         if mask >> lane & 1 == 0 {
@@ -30,31 +31,33 @@ fn places(
             continue;
         }
         let first = addresses[lane];
-        let run = |step: usize| {
-            let along = |&next: &usize| {
-                addresses[next] == first.wrapping_add(((next - lane) * step) as u64)
-                    && mask >> next & 1 == 1
-            };
-            (lane + 1..LANES).take_while(along).count() + 1
-        };
-        let (step, count) = match (shared, run(size)) {
-            (false, _) => (0, 1),
-            (true, 1) => (0, run(0)),
-            (true, count) => (size, count),
-        };
+        let (runs, meets) =
+            ((following >> lane).trailing_ones(), (meeting >> lane).trailing_ones());
+        let (step, others) = if runs > 0 { (size, runs as usize) } else { (0, meets as usize) };
+        let span = others * step + size;
         // Where they do not all fit, each lane says what of it is wrong.
-        let fits = count > 1
-            && first & (size as u64 - 1) == 0
-            && w.holds(first, (count - 1) * step + size);
-        let count = if fits { count } else { 1 };
-        let Some(at) = w.reach(first, (count - 1) * step + size, lane, writes, size) else {
-            return;
-        };
-        for next in 0..count {
+        let fits = others == 0 || first & (size as u64 - 1) == 0 && w.holds(first, span);
+        let (others, span) = if fits { (others, span) } else { (0, size) };
+        let Some(at) = w.reach(first, span, lane, writes, size) else { return };
+        for next in 0..=others {
             each(lane + next, at.wrapping_add(next * step));
         }
-        lane += count;
+        lane += others + 1;
     }
+}
+
+/// The lanes whose next lane is here and begins where they end, and those whose next has the same address.
+#[inline(always)]
+fn steps(addresses: &[u64; LANES], mask: u32, size: usize) -> (u32, u32) {
+    let mut apart = [0u64; LANES];
+    for (lane, apart) in apart.iter_mut().enumerate().take(LANES - 1) {
+        *apart = addresses[lane + 1].wrapping_sub(addresses[lane]);
+    }
+    apart[LANES - 1] = u64::MAX;
+    let here = mask & mask >> 1;
+    let bits =
+        |step: u64| (0..LANES).fold(0, |bits, lane| bits | u32::from(apart[lane] == step) << lane);
+    (bits(size as u64) & here, bits(0) & here)
 }
 
 /// A load: `M` in memory, `R` in the register.
