@@ -234,6 +234,11 @@ impl Builder<'_> {
             }
             "ret" | "exit" => return Ok(Op { kind: Kind::Exit, ..nothing }),
             "bar" | "barrier" if s.opcode[1] == "warp" => return crate::flow::sync_warp(self, s),
+            // A cluster is one block.
+            "barrier" if s.opcode[1] == "cluster" => {
+                let kind = if s.opcode[2] == "wait" { Kind::Barrier } else { nothing.kind };
+                return Ok(Op { kind, ..nothing });
+            }
             "bar" | "barrier" => {
                 let whole = s.opcode.iter().any(|part| part == "sync") && s.operands.len() == 1;
                 return if whole {

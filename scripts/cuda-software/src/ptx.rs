@@ -231,6 +231,9 @@ fn entry(text: &str) -> Result<(Kernel, &str), String> {
         kernel.params.push(variable(param)?);
     }
     let begin = close + text[close..].find('{').ok_or("a kernel without a body")?;
+    if text[close..begin].contains("cluster") {
+        return Err(format!("kernel `{}` runs in clusters of blocks", kernel.name));
+    }
     let end = matching(text, begin)?;
     body(&mut kernel, &text[begin + 1..end - 1])?;
     Ok((kernel, &text[end..]))
