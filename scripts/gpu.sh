@@ -206,7 +206,7 @@ smoke() {
   step small-bf16 180 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 --steps 20 --json @JSON
   # Bytes held after 1,000 steps beside those after 20: memory that grows shows here.
   step memory 240 gpu/bin/throughput --device "$device" --precision $half --layers 2 --hidden 128 --heads 2 --vocab 2000 --bins 4 --length 64 \
-    --steps $(on_card && echo 1000 || echo 40) --json @JSON
+    --steps "$(on_card && echo 1000 || echo 40)" --json @JSON
   finish
 }
 
@@ -232,11 +232,12 @@ bench() {
 
 peers() {
   begin peers
-  local shape name bins length
+  local shape name bins length more=(--forms stock,masked)
+  on_cuda && more=(--profile)
   for shape in "${shapes[@]}"; do
     read -r name bins length <<<"$shape"
     step "pytorch-$name" 170 python3 scripts/bench_pytorch.py --device "$(on_cuda && echo cuda || echo cpu)" "${model[@]}" \
-      --bins "$bins" --length "$length" "${few[@]}" --json @JSON $(on_cuda && echo --profile || echo "--forms stock,masked")
+      --bins "$bins" --length "$length" "${few[@]}" --json @JSON "${more[@]}"
   done
   ours ours 90 --precision $half
   finish

@@ -10,8 +10,8 @@
 )]
 
 use bimed_ops::{
-    BertOps, DeviceKind, Dropout, EmbeddingTables, FusedCube, Mixed, Norm, Packing, Precision,
-    RowIndex, TokenIds, philox4x32,
+    Attention, BertOps, DeviceKind, Dropout, EmbeddingTables, FusedCube, Mixed, Norm, Packing,
+    Precision, RowIndex, TokenIds, philox4x32,
 };
 use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 
@@ -19,7 +19,7 @@ use burn::tensor::{Device, FloatDType, Int, Tensor, TensorData};
 const TOLERANCE: f32 = 4.0 / 256.0;
 
 /// The device and its operations in bf16, or nothing, said.
-fn device() -> Option<(Device, FusedCube)> {
+fn device(attention: Attention) -> Option<(Device, FusedCube)> {
     let Ok(name) = std::env::var("BIMED_TEST_DEVICE") else {
         eprintln!("skipped: no device is named");
         return None;
@@ -30,7 +30,7 @@ fn device() -> Option<(Device, FusedCube)> {
         eprintln!("skipped: {name} has no bf16 units");
         return None;
     }
-    Some((device, FusedCube { activations: Precision::Bf16 }))
+    Some((device, FusedCube::new(Precision::Bf16, attention)))
 }
 
 /// Numbers of about unit size, a function of (`seed`, index).
@@ -87,7 +87,15 @@ fn check(
     shapes: (&[[usize; 2]], &[usize]),
     forward: impl Fn(&dyn BertOps, &[Tensor<2>], &[Tensor<1>]) -> Tensor<2>,
 ) {
-    let Some((device, ops)) = device() else { return };
+    check_by(Attention::Scores, shapes, forward);
+}
+
+fn check_by(
+    attention: Attention,
+    shapes: (&[[usize; 2]], &[usize]),
+    forward: impl Fn(&dyn BertOps, &[Tensor<2>], &[Tensor<1>]) -> Tensor<2>,
+) {
+    let Some((device, ops)) = device(attention) else { return };
     let expected = run(&Mixed, &Device::flex(), shapes, &forward);
     let found = run(&ops, &device, shapes, &forward);
     for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -143,11 +151,13 @@ fn embed_and_add_norm_dropout_agree() {
 #[test]
 fn attention_agrees_within_samples() {
     let samples = vec![(0, 20), (20, 13), (33, 7), (40, 1), (41, 39)];
-    for heads in [1, 2, 4] {
-        check((&[[80, 3 * 64]], &[]), |ops, m, _| {
-            let packing = Packing::upload(2, 40, samples.clone(), &m[0].device());
-            ops.packed_attention(halved(&m[0]), heads, &packing, dropout(4))
-        });
+    for attention in [Attention::Scores, Attention::Flash] {
+        for heads in [1, 2, 4] {
+            check_by(attention, (&[[80, 3 * 64]], &[]), |ops, m, _| {
+                let packing = Packing::upload(2, 40, samples.clone(), &m[0].device());
+                ops.packed_attention(halved(&m[0]), heads, &packing, dropout(4))
+            });
+        }
     }
 }
 

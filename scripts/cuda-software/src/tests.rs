@@ -260,3 +260,38 @@ fn a_copy_is_there_only_when_it_was_waited_for() {
     assert_eq!(copied("cp.async.wait_group 0;").unwrap(), (1..33).collect::<Vec<u32>>());
     assert_eq!(copied("cp.async.wait_group 1;").unwrap(), vec![0; 32], "all ones, and one more");
 }
+
+#[test]
+fn memory_has_an_end_and_is_counted() {
+    use crate::memory::{allocate, free, ranges, total, used};
+    assert_eq!(allocate(total() + 1), None);
+    let before = used().0;
+    let at = allocate(1000).unwrap();
+    assert_eq!(used().0, before + 1000);
+    assert!(ranges().find(at + 999, 1).is_some() && ranges().find(at + 999, 2).is_none());
+    assert!(free(at) && !free(at), "once");
+    assert_eq!(used().0, before);
+}
+
+#[test]
+fn a_stream_waits_for_what_another_has_recorded() {
+    use crate::stream::{Event, Stream};
+    use std::sync::{Arc, Mutex};
+    let (slow, quick) = (Stream::new(), Stream::new());
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |what: &'static str| {
+        let order = Arc::clone(&order);
+        move || order.lock().unwrap().push(what)
+    };
+    slow.push(|| std::thread::sleep(std::time::Duration::from_millis(50)));
+    slow.push(note("first"));
+    let event = Arc::new(Event::default());
+    event.record(&slow);
+    let number = event.recorded();
+    let waited = Arc::clone(&event);
+    quick.push(move || waited.wait(number));
+    quick.push(note("second"));
+    quick.wait();
+    assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+    assert!(event.time().is_some());
+}
