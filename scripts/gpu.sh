@@ -232,7 +232,7 @@ bench() {
 
 peers() {
   begin peers
-  local shape name bins length more=(--forms stock,masked)
+  local shape name bins length more=(--forms "stock,masked")
   on_cuda && more=(--profile)
   for shape in "${shapes[@]}"; do
     read -r name bins length <<<"$shape"
