@@ -23,8 +23,6 @@ device=${GPU_DEVICE:-cuda}
 out=${OUT:-gpu/out}
 # Seconds that a part has in all.
 limit=540
-export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
-export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 
 on_cuda() { [ "${device%%:*}" = cuda ]; }
 # Whether there is a card, with time for what it is measured by.
@@ -106,6 +104,9 @@ begin() { # begin PART
   root=$(sed -n 2p gpu/bin/built)
   [ -e "$root" ] || { mkdir -p "$(dirname "$root")" && ln -s "$PWD" "$root"; }
   export BIMED_TEST_DEVICE=$device
+  # Not where things are built: cudarc, and all of burn after it, is built anew where CUDA_PATH changes.
+  export CUDA_PATH=${CUDA_PATH:-/usr/local/cuda}
+  export LD_LIBRARY_PATH="$CUDA_PATH/lib64${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 }
 
 step() { # step NAME SECONDS COMMAND...: its exit status, seconds and what it wrote to $json
