@@ -28,7 +28,7 @@ on_cuda() { [ "${device%%:*}" = cuda ]; }
 # Whether there is a card, with time for what it is measured by.
 on_card() { on_cuda && [ "${GPU_SHAPES:-}" != small ]; }
 
-tests=(bimed-ops:cube bimed-ops:cube_bf16 bimed-ops:mixed bimed-bert:parity bimed-train:mixed bimed-train:resume)
+tests=(bimed-ops:cube bimed-ops:mixed bimed-bert:parity bimed-train:mixed bimed-train:resume)
 
 bundle() { # bundle NAME TAR-ARGUMENTS...: gpu/NAME.tar.xz, whole or not at all
   local name=$1
@@ -215,7 +215,6 @@ parity() {
   begin parity
   unpack tests
   step kernels 180 gpu/tests/bimed-ops-cube --nocapture
-  step kernels-bf16 180 gpu/tests/bimed-ops-cube_bf16 --nocapture --test-threads 1
   step mixed 120 gpu/tests/bimed-ops-mixed --test-threads 1
   step fixtures 180 gpu/tests/bimed-bert-parity --nocapture --test-threads 1
   step training 240 gpu/tests/bimed-train-mixed --nocapture

@@ -38,7 +38,7 @@ def main():
     kinds = collections.defaultdict(list)
     for path, result in zip(paths, results):
         name = re.sub(r"-[0-9a-f]{16}\.ptx$", "", path.name)
-        kinds[(re.sub(r"_\d+$", "", name), result["target"])].append(result)
+        kinds[(re.sub(r"_[0-9a-f]{8}$", "", name), result["target"])].append(result)
     print("| kernel | target | PTX | registers | spilled bytes | stack | shared | loads and stores: 16-bit, other single, vector | tensor products |")
     print("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     for (name, target), found in sorted(kinds.items()):
