@@ -27,7 +27,7 @@ pub use layers::{Embedding, LayerNorm, Linear};
 pub use model::{BertForPreTraining, BertForSequence, BertModel};
 pub use parameters::{
     LoadError, ParameterName, collect_parameters, device_of, fill_missing, load_weights,
-    parameter_names, set_trained, take_gradients, to_host, to_weights, update_parameters,
+    parameter_names, set_trained, take_gradients, to_host, to_weights,
 };
 pub use update::update_together;
 

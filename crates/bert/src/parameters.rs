@@ -327,7 +327,7 @@ pub fn take_gradients(
 }
 
 /// Replaces every parameter, `[elements]`, by what `update` makes of it.
-pub fn update_parameters<M: Module>(
+fn update_parameters<M: Module>(
     module: M,
     update: impl FnMut(&ParameterName, Tensor<1>) -> Tensor<1>,
 ) -> M {
